@@ -34,7 +34,7 @@ from versionsync.ledger.content import ContentError, canonical, content_hash
 from versionsync.ledger.times import parse_time
 from versionsync.mirror.engine.copying import Convert, copy_dialect_of
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.engine.jsonb import jsonb_form
+from versionsync.mirror.engine.jsonb import jsonb_text
 from versionsync.mirror.engine.types import JsonText, UtcTime, UuidText
 from versionsync.mirror.schema import leases, restore_plans, source_claims, sources, versions
 
@@ -263,7 +263,7 @@ def _canonical_form(column: Column[Any]) -> Convert | None:
 
 def _canonical_json(document: str) -> bytes:
     """Return the canonical form of what both databases can hold of a document."""
-    form = jsonb_form(document.encode())[0].encode()
+    form = jsonb_text(document.encode()).encode()
     try:
         return canonical(form)
     except ContentError:

@@ -229,6 +229,7 @@ class _Copy:
         source = _describe(snapshot)
         self._state, self._numbers = source.state, source.numbers
         with self._connection.begin():
+            dialect_of(self._connection).lock_migrations(self._connection)  # another copy may begin at once
             resumed = revision_of(self._connection) == COPYING
             if resumed and restart:
                 self._dialect.empty(self._connection, list(reversed(metadata.sorted_tables)))
@@ -252,8 +253,9 @@ class _Copy:
         reached = self._reached.get(table.name)
         if reached is None:
             reached = self._reached[table.name] = _Reached()
-            with self._connection.begin():
-                self._connection.execute(insert(_marks).values(name=table.name, state=reached.to_json()))
+            with self._writing():
+                mark = dialect_of(self._connection).insert_ignore(_marks)
+                self._connection.execute(mark.values(name=table.name, state=reached.to_json()))
         if reached.is_done:
             return
         batches = rows_of(table).read(snapshot, rows=self._limits.rows, size=self._limits.size, after=reached.last_key)
@@ -266,13 +268,13 @@ class _Copy:
         tables = metadata.sorted_tables
         for table in tables:
             self._progress(f"indexing {table.name}", self._total, self._total)
-            with self._connection.begin():
+            with self._writing():
                 self._dialect.make_indexes(self._connection, table)
         self._progress("checking foreign keys", self._total, self._total)
-        with self._connection.begin():
+        with self._writing():
             self._dialect.check_foreign_keys(self._connection, metadata)
             self._dialect.set_last_numbers(self._connection, {name: n for name, n in self._numbers.items() if n})
-        with self._connection.begin():
+        with self._writing():
             self._dialect.analyze(self._connection, tables)
 
     def compared(self, source_url: str) -> tuple[TableComparison, ...]:
@@ -302,11 +304,19 @@ class _Copy:
                     f"the database {safe_url(snapshot.engine.url)} was written to while it was copied: stop what "
                     "writes to it, and run this again with --restart"
                 )
-        with self._connection.begin():
+        with self._writing():
             for source_id in self._connection.scalars(select(sources.c.id).order_by(sources.c.id)).all():
                 rebuild_typed_views(self._connection, source_id)
             _marks.drop(self._connection)
             set_revision(self._connection, HEAD)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Open a transaction on the target. Raises CopyRefused if another process has finished the copy meanwhile."""
+        with self._connection.begin():
+            if revision_of(self._connection) != COPYING:
+                raise CopyRefused(f"another process has finished the copy {self._where}: there is nothing left to do")
+            yield
 
     def _resume(self, source: _Source) -> None:
         for name, state in self._connection.execute(select(_marks.c.name, _marks.c.state)):
@@ -341,7 +351,7 @@ class _Copy:
             after = _Reached(reached.digest, reached.last_key, is_done=True)
         else:
             after = _Reached(reached.digest + rows.digest(batch.rows), batch.last_key)
-        with self._connection.begin():
+        with self._writing():
             # First the mark: if another process copies to the same target, one of them stops here.
             marked = self._connection.execute(
                 update(_marks)

@@ -17,7 +17,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex, DropIndex
 from versionsync.mirror.engine.bulk import SqlRow, copy_many
 from versionsync.mirror.engine.dialects import dialect_of, name_in_sql
 from versionsync.mirror.engine.driver_errors import our_errors
-from versionsync.mirror.engine.jsonb import jsonb_form
+from versionsync.mirror.engine.jsonb import jsonb_text
 from versionsync.mirror.engine.sqlalchemy_urls import safe_url, sqlite_path
 from versionsync.mirror.engine.types import JsonText, UtcTime, UuidText
 from versionsync.mirror.errors import ContentRejected
@@ -217,7 +217,7 @@ def _time_text(time: datetime) -> str:
 
 
 def _jsonb(document: str) -> str:
-    return jsonb_form(document.encode())[0]
+    return jsonb_text(document.encode())
 
 
 def _without_nul(value: Any) -> Any:

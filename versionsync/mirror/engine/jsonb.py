@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["jsonb_form"]
+__all__ = ["jsonb_form", "jsonb_text"]
 
 REPLACEMENT = "\\ufffd"
 NUMERIC_WHOLE_DIGITS = 131_072
@@ -34,11 +34,16 @@ def jsonb_form(raw: bytes) -> tuple[str, bytes | None]:
 
     Raises UnicodeDecodeError if `raw` is not UTF-8.
     """
+    form = jsonb_text(raw)
+    return form, raw if form != raw.decode() or _has_duplicate_keys(form) else None
+
+
+def jsonb_text(raw: bytes) -> str:
+    """Return what `jsonb_form` would write, without finding out whether it loses something."""
     text = raw.decode()
-    form = text
     if (b"\\u" in raw and SUSPECT_ESCAPE.search(raw)) or _has_suspect_number(raw):
-        form = TOKENS.sub(_storable_token, text)
-    return form, raw if form != text or _has_duplicate_keys(form) else None
+        return TOKENS.sub(_storable_token, text)
+    return text
 
 
 def _has_suspect_number(raw: bytes) -> bool:
