@@ -81,6 +81,9 @@ def test_bad_names_have_one_line(cli: Cli, at: dict[str, str], tmp_path: Path) -
         assert said in words(ran.err), ran.err
         assert "secret" not in ran.err
         assert len(ran.err.splitlines()) <= 2, ran.err
+    away = at | {"VERSIONSYNC_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/website"}
+    ran = cli("db", "copy", "versionsync.db", "settings", **away)
+    assert (ran.code, "secret" in ran.written, "127.0.0.1:1/website" in ran.err) == (6, False, True)
     assert cli("db", "copy", "--restart", "--verify-only", "a", "b").code == 2
     cli("db", "copy", "versionsync.db", "copy.db")
     ran = cli("db", "copy", "versionsync.db", "copy.db")

@@ -14,9 +14,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, event, insert, inspect, select, text, update
+from sqlalchemy import make_url as make_url_object
 
 from tests.fixtures.compare_with_expected import differences
 from tests.fixtures.databases import MakeDatabase
@@ -589,6 +591,25 @@ def test_what_is_no_mirror_is_not_copied(make_url: MakeUrl, tmp_path: Path) -> N
         copy_mirror(make_url("sqlite"), str(other))
     with pytest.raises(SchemaNewer):
         copy_mirror(make_url("sqlite"), behind)
+
+
+@pytest.mark.postgres
+def test_a_reader_can_copy_a_mirror_and_cannot_fill_one(make_url: MakeUrl) -> None:
+    """SELECT on all tables is enough to read it, without the sequences. A target wants more, and says so."""
+    one, other, role = make_url("postgresql"), make_url("sqlite"), f"reader_{uuid4().hex}"
+    with Mirror.open(one) as mirror:
+        write_odd(mirror)
+        with mirror.write() as tx:
+            tx.execute(text(f"CREATE ROLE {role} LOGIN"))
+            tx.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"))
+    as_reader = make_url_object(one).set(username=role).render_as_string(hide_password=False)
+    assert copy_mirror(as_reader, other).differences == ()
+    assert_same_tables(one, other)
+    with Mirror.open(one) as mirror, mirror.write() as tx:
+        tx.execute(text("TRUNCATE " + ", ".join(metadata.tables)))
+    with pytest.raises(DatabaseUnavailable, match="does not allow this user to do that: grant it CREATE"):
+        copy_mirror(other, as_reader)
+    check(one)
 
 
 def test_a_new_file_is_its_owners_alone(sync_env: SyncEnv, database_url: str, tmp_path: Path) -> None:
