@@ -32,6 +32,7 @@ from sqlalchemy.types import NullType
 
 from versionsync.ledger.content import ContentError, canonical, content_hash
 from versionsync.ledger.times import parse_time
+from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.engine.copying import Convert, copy_dialect_of
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.jsonb import jsonb_text
@@ -45,6 +46,8 @@ NeutralRow = tuple[Any, ...]
 ATTRIBUTES: Final = "attributes"
 EXACT: Final = "attributes_exact"
 HASH: Final = "attributes_hash"
+LARGE: Final = (ATTRIBUTES, "body")
+"""Columns that hold whole contents; steps of a restore do too."""
 CONTENTS_AT_ONCE: Final = 16  # each may be hundreds of kilobytes long
 ROWS_AT_ONCE: Final = 1000
 SUMS: Final = 1 << 256
@@ -84,10 +87,9 @@ class TableDigest:
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Some rows that follow one another, their number of bytes (about), and the key of the last one."""
+    """Some rows that follow one another, and the key of the last one."""
 
     rows: list[NeutralRow]
-    size: int
     last_key: list[Any]
 
 
@@ -107,6 +109,7 @@ class TableRows:
         self._key_at = [self._names.index(column.name) for column in self._key]
         self._blank_at = [self._names.index(name) for name in sorted(_NOT_HELD.get(table.name, ()))]
         self._content_at = self._names.index(ATTRIBUTES) if ATTRIBUTES in self._names else None
+        self._large_at = next((place for place, name in enumerate(self._names) if name in LARGE), None)
 
     def count(self, connection: Connection) -> int:
         return connection.scalar(select(func.count()).select_from(self.table)) or 0
@@ -115,25 +118,24 @@ class TableRows:
         return connection.execute(select(literal(1)).select_from(self.table).limit(1)).first() is None
 
     def read(self, connection: Connection, *, rows: int, size: int, after: Sequence[Any] | None) -> Iterator[RowBatch]:
-        """Yield the rows behind the key `after`, or all of them, in batches of about `rows` rows or `size` bytes.
+        """Yield the rows behind the key `after`, or all of them, in batches of about `rows` rows or `size` characters.
 
         They come from one query, of which only some rows are in memory.
         """
-        at_once = CONTENTS_AT_ONCE if self._content_at is not None else ROWS_AT_ONCE
+        at_once = CONTENTS_AT_ONCE if self._large_at is not None else ROWS_AT_ONCE
         found = connection.execute(self._query(after), execution_options={"yield_per": at_once})
         batch: list[NeutralRow] = []
         weight = 0
         for part in found.partitions(at_once):
             neutral = self._neutral(connection, [tuple(row) for row in part])
-            for start in range(0, len(neutral), rows):
-                piece = neutral[start : start + rows]
+            for piece in chunked(neutral, rows):
                 batch += piece
                 weight += self._weight(piece)
                 if len(batch) >= rows or weight >= size:
-                    yield self._batch(batch, weight)
+                    yield self._batch(batch)
                     batch, weight = [], 0
         if batch:
-            yield self._batch(batch, weight)
+            yield self._batch(batch)
 
     def digest(self, rows: Sequence[NeutralRow]) -> TableDigest:
         total, damaged = 0, 0
@@ -205,12 +207,10 @@ class TableRows:
         return list(zip(*columns, strict=True))
 
     def _weight(self, rows: Sequence[NeutralRow]) -> int:
-        if self._content_at is None:
-            return 0
-        return sum(len(row[self._content_at]) for row in rows)
+        return 0 if self._large_at is None else sum(len(row[self._large_at]) for row in rows)
 
-    def _batch(self, rows: list[NeutralRow], size: int) -> RowBatch:
-        return RowBatch(rows, size, [rows[-1][place] for place in self._key_at])
+    def _batch(self, rows: list[NeutralRow]) -> RowBatch:
+        return RowBatch(rows, [rows[-1][place] for place in self._key_at])
 
     def _keyed(self, connection: Connection, *, rows: int, size: int) -> Iterator[tuple[str, bytes]]:
         for batch in self.read(connection, rows=rows, size=size, after=None):
