@@ -47,6 +47,7 @@ from versionsync.mirror.schema import (
     leases,
     metadata,
     models,
+    restore_plans,
     runs,
     sources,
     version_rewrites,
@@ -56,6 +57,7 @@ from versionsync.mirror.schema import (
 from versionsync.mirror.schema.migrate import check, upgrade
 from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.leases import acquire, release
+from versionsync.mirror.tables.restores import PlanRow, StepRow, claim_plan, insert_plan
 from versionsync.sync.report import Outcome
 
 __all__ = ["news_site"]
@@ -128,7 +130,10 @@ def table_rows(connection: Connection, name: str) -> Counter[tuple[Any, ...]]:
 
 
 NUMBERS = {"number", "event_id", "last_event_id"}
-NOT_COPIED = {("leases", "holder"), ("leases", "expires_at"), ("sources", "blocked_views")}
+NOT_COPIED = {
+    *((table, column) for table in ("leases", "restore_plans") for column in ("holder", "expires_at")),
+    ("sources", "blocked_views"),
+}
 
 
 def _known(value: Any) -> Any:
@@ -236,6 +241,23 @@ def write_odd(mirror: Mirror) -> Desk:
                 )
             )
         tx.execute(webhook_queue.delete())
+        source_id = desk.lease.source_id
+        plan = PlanRow(
+            id="plan",
+            hash=bytes(32),
+            environment="main",
+            wanted="all \0 of it",
+            made_at=LATE,
+            made_by="me",
+            undoes_id=None,
+            body='{"a": "\\u0000"}',
+            state="planned",
+        )
+        insert_plan(
+            tx, source_id, plan, [StepRow(number=n, act="update", record_id=None, body="{}") for n in range(1, 40)]
+        )
+        claim_plan(tx, source_id, "plan", Holder(host="elsewhere", pid=1), at=LATE)
+        tx.execute(update(restore_plans).values(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
         tx.execute(update(models).values(name='A "name" \\ with\ttabs\nand \\N', payload='{"x": [1.10, "\\u00e9"]}'))
         tx.execute(update(sources).values(last_scrub_at=datetime(1, 1, 1, tzinfo=UTC), created_at=LATE, time_zone=""))
     release(mirror, desk.lease)
