@@ -65,9 +65,26 @@ def ordered(
     Returns:
         The steps, and the records that no order can bring back.
     """
+    found = _ordered(tasks, rules, upstream, contents, bulk_publishes_together, waits_for_moves=True)
+    if found.impossible:
+        # Waiting for what moves in a tree can close a cycle. Without it, a move may be refused.
+        other = _ordered(tasks, rules, upstream, contents, bulk_publishes_together, waits_for_moves=False)
+        return other if len(other.impossible) < len(found.impossible) else found
+    return found
+
+
+def _ordered(
+    tasks: Sequence[Task],
+    rules: ProjectRules,
+    upstream: Upstream,
+    contents: Contents,
+    together: bool,
+    *,
+    waits_for_moves: bool,
+) -> Ordered:
     why: dict[str, str] = {}
     while True:
-        attempt = _Attempt(tasks, rules, upstream, contents, together=bulk_publishes_together)
+        attempt = _Attempt(tasks, rules, upstream, contents, together=together, waits_for_moves=waits_for_moves)
         found = attempt.drop_what_cannot_be(why) or attempt.build() or attempt.break_cycles()
         if found is None:
             ops = attempt.operations()

@@ -205,7 +205,7 @@ class Planner:
             live is not None
             and live_now is not None
             and not (is_one and differs)
-            and self._is_live_as(live, live_now, now if live_now == known.current_version_id else None)
+            and self._is_live_as(live, live_now, known, now)
         )
         goes_live = live is not None and not is_live_already
         needs_draft = not is_one if goes_live else differs
@@ -301,12 +301,14 @@ class Planner:
             self._lose_part(target, "It is not published: its draft has other changes, which would go live, too.")
         return None
 
-    def _is_live_as(self, live: Fitted, live_now: str, now: Mapping[str, Json] | None) -> bool:
-        """Return whether a content is live. `now`: the live one, if it is known from upstream."""
-        if now is None:
+    def _is_live_as(self, live: Fitted, live_now: str, known: Known, now: Mapping[str, Json]) -> bool:
+        """Return whether a content is live. `now`: the current content as upstream has it."""
+        assert known.current_version_id is not None
+        if live_now != known.current_version_id:
             published = self._fit(live_now, is_draft=False)
-            if any(not self._exists(link.target) for link in published.links):
-                return False  # upstream can have removed the link from the version
+            is_rewritten = now != self._fit(known.current_version_id, is_draft=True).attributes
+            if is_rewritten or any(not self._exists(link.target) for link in published.links):
+                return False  # upstream can have removed a link from this version, too
             now = published.attributes
         return not changed_attributes(now, live.attributes)
 

@@ -16,6 +16,7 @@ from versionsync.backoff import Backoff
 from versionsync.history.diff.model import Json
 from versionsync.ledger.content import canonical_value, parse_value
 from versionsync.restore.claims import Claim, block_ids, described, is_about_blocks, without_block_ids
+from versionsync.restore.field_matches import is_block
 from versionsync.restore.model import Act, Problem, Step, Task
 from versionsync.restore.rules import ProjectRules
 
@@ -168,7 +169,7 @@ class _Earlier:
             if one.code == _UNIQUE:
                 is_explained = self._frees(step.model_id or "", path[0], value)
             else:
-                is_explained = _names(value, self._new)
+                is_explained = _names(_at(content, path), self._new)
             if not is_explained:
                 found.append(Problem(record_id=id, path=path, code=one.code, what=f"Field {one.field}: {one.code}."))
         return found
@@ -186,6 +187,21 @@ class _Earlier:
         values = value.items() if isinstance(value, dict) else [("", value)]
         wanted = {(model_id, (api_key, locale), canonical_value(one)) for locale, one in values}
         return not wanted.isdisjoint(self._freed)
+
+
+def _at(content: Mapping[str, Json], path: Sequence[str]) -> Json:
+    """Return the value that a path names, through locales, lists and blocks. If it leads astray: what is around it."""
+    value: Json = content.get(path[0])
+    for name in path[1:]:
+        if is_block(value):
+            value = value["attributes"]
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        elif isinstance(value, dict) and (name in value or "document" not in value):
+            value = value.get(name)
+        else:
+            break
+    return value
 
 
 def _names(value: Json, quoted: set[str]) -> bool:

@@ -116,12 +116,24 @@ class Record:
         return any(phase.goes_live for phase in self.phases)
 
 
+def _parent_of(phase: Phase) -> str | None:
+    return next((link.target for link in phase.fitted.links if link.is_parent), None)
+
+
 class Waits:
     """All records of a plan, and what each waits for. What finds records impossible returns why."""
 
     def __init__(
-        self, tasks: Sequence[Task], rules: ProjectRules, upstream: Upstream, contents: Contents, *, together: bool
+        self,
+        tasks: Sequence[Task],
+        rules: ProjectRules,
+        upstream: Upstream,
+        contents: Contents,
+        *,
+        together: bool,
+        waits_for_moves: bool,
     ) -> None:
+        self._waits_for_moves = waits_for_moves
         self._rules, self._upstream, self._contents, self._together = rules, upstream, contents, together
         self._fields: dict[str, FieldRules] = {
             one.id: one for model in rules.models.values() for one in model.fields.values()
@@ -267,6 +279,8 @@ class Waits:
             return found
         for record in self.records.values():
             self._wait_for_links(record)
+            if self._waits_for_moves:
+                self._wait_for_moves(record)
         return None
 
     def _wait_for_links(self, record: Record) -> None:
@@ -290,6 +304,22 @@ class Waits:
                     phase.for_write.append(Wait(live, target, strength))
                 elif live >= 0:
                     phase.for_publish.append(Wait(live, target, strength))
+
+    def _wait_for_moves(self, record: Record) -> None:
+        """Let the last content wait until what will be above it has moved out of the way: a newer draft can move it."""
+        phase = record.phases[-1] if record.phases else None
+        if phase is None or phase.write < 0:
+            return
+        parent = above = _parent_of(phase)
+        seen = {record.task.record_id}
+        while above is not None and above not in seen and (other := self.records.get(above)) is not None:
+            seen.add(above)
+            last = other.phases[-1] if other.phases else None
+            if last is None:
+                return
+            if len(other.phases) > 1 and last.write >= 0 and "parent_id" in (last.attributes or {}):
+                phase.for_write.append(Wait(last.write, parent, Strength.SOFT))
+            above = _parent_of(last)
 
     def _stays_live(self, target: str) -> bool:
         record = self.records[target]

@@ -168,7 +168,7 @@ class RandomEditors:
             attributes["inner"] = [self._block(world, depth + 1)]
         return {
             "type": "item",
-            "attributes": attributes,
+            "attributes": {key: value for key, value in attributes.items() if model.field_by_key(key)},
             "relationships": {"item_type": {"data": {"type": "item_type", "id": model.id}}},
         }
 
