@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,8 +21,9 @@ from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema import records
 from versionsync.mirror.tables.restores import StepState
 from versionsync.mirror.tables.versions import stored_texts
+from versionsync.restore.claims import block_ids
 from versionsync.restore.comparing import holds
-from versionsync.restore.model import Act, Plan
+from versionsync.restore.model import Act, Creation, Plan
 
 __all__ = ["Aim", "Finding", "FindingKind", "Proof", "aims_of", "prove"]
 
@@ -35,6 +37,8 @@ class FindingKind(StrEnum):
     """Its newest content is another one."""
     LIVE = "live"
     """It is live and should not be, or the other way round, or with another content."""
+    BLOCK_IDS = "block_ids"
+    """Its blocks have the content that was sent, and other ids."""
     CREATION = "creation"
     """Its creator or a time of its past is another one."""
     STILL_THERE = "still_there"
@@ -81,7 +85,7 @@ class Aim:
     is_live: bool | None = None
     is_deleted: bool = False
     version_id: str | None = None
-    creation: tuple[object, ...] | None = None
+    creation: Creation | None = None
 
 
 def aims_of(plan: Plan, states: Sequence[StepState], *, has_drafts: Mapping[str, bool]) -> list[Aim]:
@@ -111,8 +115,7 @@ def aims_of(plan: Plan, states: Sequence[StepState], *, has_drafts: Mapping[str,
                 if not has_drafts.get(step.model_id or "", True):
                     aim["live"], aim["is_live"] = aim["content"], True
                 if step.act is Act.CREATE and step.creation is not None:
-                    made = step.creation
-                    aim["creation"] = (made.created_at, made.creator_type, made.creator_id)
+                    aim["creation"] = step.creation
             elif step.act is Act.PUBLISH:
                 aim["live"], aim["is_live"] = aim.get("content"), True
             elif step.act is Act.UNPUBLISH:
@@ -146,7 +149,7 @@ def prove(connection: Connection, source_id: int, aims: Sequence[Aim]) -> Proof:
 def _rows(connection: Connection, source_id: int, ids: Sequence[str]) -> dict[str, Any]:
     columns = (
         *(records.c.id, records.c.current_version_id, records.c.published_version_id, records.c.deleted_at),
-        *(records.c.created_at, records.c.creator_type, records.c.creator_id),
+        *(records.c.created_at, records.c.first_published_at, records.c.creator_type, records.c.creator_id),
     )
     query = select(*columns).where(records.c.source_id == source_id, records.c.id.in_(ids))
     return {row.id: row for row in connection.execute(query)}
@@ -173,18 +176,34 @@ def _findings(aim: Aim, row: Any | None, contents: Mapping[VersionId, bytes]) ->
         yield found(FindingKind.LIVE, "It is not live.")
     elif aim.is_live and aim.live is not None and not _has(contents.get(row.published_version_id), aim.live):
         yield found(FindingKind.LIVE, "Its live content is not the one that was sent.")
+    current = _value(contents.get(row.current_version_id))
+    if aim.content is not None and block_ids(dict(aim.content)) - block_ids(current):
+        yield found(FindingKind.BLOCK_IDS, "DatoCMS gave its blocks other ids.")
     if aim.creation is not None:
-        created_at, *creator = aim.creation
-        if created_at is not None and row.created_at != created_at:
-            yield found(FindingKind.CREATION, "DatoCMS kept another time of creation.")
-        if creator != [None, None] and creator != [row.creator_type, row.creator_id]:
-            yield found(FindingKind.CREATION, "DatoCMS kept another creator.")
+        yield from (found(FindingKind.CREATION, what) for what in _other_past(aim.creation, row))
+
+
+def _other_past(wanted: Creation, row: Any) -> Iterator[str]:
+    if wanted.created_at is not None and not _is_same_time(wanted.created_at, row.created_at):
+        yield "DatoCMS kept another time of creation."
+    if wanted.first_published_at is not None and not _is_same_time(wanted.first_published_at, row.first_published_at):
+        yield "DatoCMS kept another time of the first publication."
+    creator = (wanted.creator_type, wanted.creator_id)
+    if creator != (None, None) and creator != (row.creator_type, row.creator_id):
+        yield "DatoCMS kept another creator."
+
+
+def _is_same_time(one: datetime, other: datetime | None) -> bool:
+    """Return whether two times are the same, as far as a project that shows whole seconds can tell."""
+    return other is not None and abs(one - other) < timedelta(seconds=1)
 
 
 def _has(content: bytes | None, wanted: Mapping[str, Json]) -> bool:
-    if content is None:
-        return False
+    return content is not None and holds(dict(wanted), _value(content))
+
+
+def _value(content: bytes | None) -> Json:
     try:
-        return holds(dict(wanted), parse_value(content))
+        return None if content is None else parse_value(content)
     except ContentError:
-        return False
+        return None

@@ -245,11 +245,27 @@ class StepWriter:
 
     async def _in_bulk(self, act: Act, ids: Sequence[str]) -> None:
         """Publish, unpublish or delete those records that are as the plan left them, and read what came of it."""
-        before = await self._read_many(ids, self._is_as_left)
         failed: dict[str, tuple[str, str]] = {}
+        wanted = await self._as_left(act, ids, failed)
+        if len(wanted) < len(ids):  # reading the others took a while
+            wanted = await self._as_left(act, wanted, failed)
+        if wanted:
+            refused = await self._job(act, wanted)
+            after = await self._read_many(wanted, lambda _, item: _is_done(act, item))
+            for id in wanted:
+                if why := await self._why_not(act, id, after.get(id), refused):
+                    failed[id] = why
+        if failed:
+            codes = {code for code, _ in failed.values()}
+            shown = "; ".join(f"{id}: {why}" for id, (_, why) in sorted(failed.items()))
+            raise StepFailed(codes.pop() if len(codes) == 1 else REFUSED, shown, records=failed)
+
+    async def _as_left(self, act: Act, ids: Sequence[str], failed: dict[str, tuple[str, str]]) -> list[str]:
+        """Return the records that an act is to be done to, and add to `failed` those that it must not be done to."""
+        found = await self._read_many(ids, self._is_as_left)
         wanted = []
         for id in ids:
-            item = before.get(id)
+            item = found.get(id)
             if item is None:
                 if act is not Act.DELETE:
                     failed[id] = GONE, _DELETED_SINCE
@@ -261,16 +277,7 @@ class StepWriter:
                 failed[id] = EDITED, "someone published or unpublished it since the plan was made"
             else:
                 wanted.append(id)
-        if wanted:
-            refused = await self._job(act, wanted)
-            after = await self._read_many(wanted, lambda _, item: _is_done(act, item))
-            for id in wanted:
-                if why := await self._why_not(act, id, after.get(id), refused):
-                    failed[id] = why
-        if failed:
-            codes = {code for code, _ in failed.values()}
-            shown = "; ".join(f"{id}: {why}" for id, (_, why) in sorted(failed.items()))
-            raise StepFailed(codes.pop() if len(codes) == 1 else REFUSED, shown, records=failed)
+        return wanted
 
     def _is_as_left(self, id: str, item: cma.Item | None) -> bool:
         """Return whether a record is as it was when the plan was made, or as the plan left it."""

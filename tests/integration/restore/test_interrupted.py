@@ -1,4 +1,4 @@
-"""A plan that is interrupted at any request, or whose requests fail, is finished by the next call, nothing doubled."""
+"""A plan that is interrupted, or whose requests fail, is finished by the next call. Nothing is doubled."""
 
 from __future__ import annotations
 
