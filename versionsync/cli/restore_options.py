@@ -9,10 +9,11 @@ from typing import Final
 
 from versionsync.errors import ErrorKind, VersionsyncError
 
-__all__ = ["DRILL", "PLANS", "Asked", "OddRestore", "OnError", "Shown", "check"]
+__all__ = ["PLANS", "WORDS", "Asked", "OddRestore", "OnError", "Shown", "check"]
 
 PLANS: Final = "plans"
-DRILL: Final = "drill"
+WORDS: Final = frozenset({PLANS})
+"""What a target can be that is no version, record or plan: a word for a task of its own."""
 
 
 class OddRestore(VersionsyncError):
@@ -78,7 +79,7 @@ class Shown:
 def check(asked: Asked, shown: Shown) -> None:
     """Refuse options that do not fit together."""
     target = asked.target
-    if target in (PLANS, DRILL):
+    if target in WORDS:
         if asked.selects or shown.apply:
             raise OddRestore(
                 f"`restore {target}` has no such options", hint=f"Use `versionsync restore {target}` alone."

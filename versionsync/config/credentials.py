@@ -116,18 +116,15 @@ class SecretReader:
         return _checked_token(text, f"the API token of source {source.name}", where)
 
     def restore_token(self, source: SourceSettings) -> Secret | None:
-        """Return the token that may write to `source`; None: none is set, so nothing is written.
+        """Return the token that may write to `source`; None: its variable is not set, so nothing is written.
 
-        Raises SecretProblem if its variable or file is named and is missing, empty or a placeholder, or if others can
-        read the file.
+        Raises SecretProblem if it is a placeholder, or if its file is missing or empty, or others can read it.
         """
-        given = self._given(source, "restore_token")
-        if given is None:
-            text = self.environ.get(DEFAULT_RESTORE_TOKEN_VARIABLE, "").strip()
-            if not text:
-                return None
-            given = DEFAULT_RESTORE_TOKEN_VARIABLE, text
+        variable = source.restore_token_env or DEFAULT_RESTORE_TOKEN_VARIABLE
+        given = self._given(source, "restore_token") or (variable, self.environ.get(variable, "").strip())
         where, text = given
+        if not text and source.restore_token_file is None:
+            return None
         return _checked_token(text, f"the restore token of source {source.name}", where)
 
     def webhook_password(self, source: SourceSettings) -> Secret | None:

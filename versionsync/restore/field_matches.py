@@ -18,7 +18,17 @@ from versionsync.history.diff.schema import SchemaField
 from versionsync.history.schema_at import SchemaState
 from versionsync.restore.rules import FieldRules, ProjectRules
 
-__all__ = ["FieldMatches", "Match", "block_model", "fits_type", "is_block", "is_empty", "locales_in", "matches"]
+__all__ = [
+    "FieldMatches",
+    "Match",
+    "block_model",
+    "fits_type",
+    "is_block",
+    "is_empty",
+    "locales_in",
+    "matches",
+    "remade_fields",
+]
 
 STATES_KEPT: Final = 64
 

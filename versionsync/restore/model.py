@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from versionsync.history.diff.model import Json, Path
 
 __all__ = [
+    "AS_IT_SHOULD_BE",
     "Act",
     "Before",
     "Creation",
@@ -29,6 +31,10 @@ __all__ = [
     "Target",
     "Task",
 ]
+
+
+AS_IT_SHOULD_BE: Final = "It is as it should be."
+"""Why a record is left alone that needs no change."""
 
 
 class Act(StrEnum):

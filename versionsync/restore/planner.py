@@ -15,18 +15,30 @@ from versionsync.history.diff.model import Json
 from versionsync.ledger.content import canonical_value, parse_value, same_fingerprint
 from versionsync.ledger.sameness import same_value
 from versionsync.restore.facts import Facts, Known
+from versionsync.restore.field_matches import remade_fields
 from versionsync.restore.fitting import PARENT, Existing, fitted
 from versionsync.restore.link_edits import with_substitute, without_links
-from versionsync.restore.model import Before, Creation, Fitted, LeftAlone, Loss, Problem, Schedule, Step, Target, Task
+from versionsync.restore.model import (
+    AS_IT_SHOULD_BE,
+    Before,
+    Creation,
+    Fitted,
+    LeftAlone,
+    Loss,
+    Problem,
+    Schedule,
+    Step,
+    Target,
+    Task,
+)
 from versionsync.restore.order import Contents, Upstream, ordered
 from versionsync.restore.parts import changed_attributes, only_parts, with_later_fields
 from versionsync.restore.rules import BLOCK_TYPES, ModelRules
 from versionsync.restore.selection import Wanted
 from versionsync.sync.api_to_ledger import seen_record
 
-__all__ = ["AS_IT_SHOULD_BE", "Planner"]
+__all__ = ["Planner"]
 
-AS_IT_SHOULD_BE: Final = "It is as it should be."
 CANNOT_COME_BACK: Final = "It is as it can be."
 EDITED_SINCE_SYNC: Final = "It was edited since the last sync: run `versionsync sync` first."
 CHANGED_SINCE_SYNC: Final = "It changed since the last sync: run `versionsync sync` first."
@@ -328,7 +340,8 @@ class Planner:
             for key in plain & shown.keys() & stored.keys()
             if not same_value(canonical_value(shown[key]), canonical_value(stored[key]))
         }
-        unsure = {str(link.path[0]) for link in current.links if not self._exists(link.target)} - plain
+        remade = remade_fields(self.facts.contents[current.version_id].state, self.facts.rules, item.item_type_id)
+        unsure = remade | {str(link.path[0]) for link in current.links if not self._exists(link.target)} - plain
         return {key: one for key, one in {**current.attributes, **rewritten}.items() if key not in unsure}
 
     def _has_drafts(self, model_id: str) -> bool:

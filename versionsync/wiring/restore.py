@@ -55,12 +55,10 @@ class Synced:
     Attributes:
         is_done: The records that were touched were synced.
         why_not: Why they were not, as a sentence for people.
-        is_left_to_daemon: Another process writes to the mirror, and syncs them.
     """
 
     is_done: bool = False
     why_not: str | None = None
-    is_left_to_daemon: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +255,26 @@ class RestoreJob:
             )
         return self.writing
 
+    async def check_writer(self, environment: str | None = None) -> None:
+        """Check before anything is planned or asked that a token is set, and that its role may write.
+
+        Args:
+            environment: The environment that is written to. None: the mirrored one.
+
+        Raises:
+            NoRestoreToken: No token is set that may write.
+            ReadOnlyToken: Its role can only read.
+        """
+        row, token = self.row(), self.writer()
+        place = environment or row.project.environment
+        async with self._client(row, token, environment=place) as client:
+            role = await client.own_role()
+        if role is not None and not any(one.action != "read" and one.environment == place for one in role.positive):
+            raise ReadOnlyToken(
+                f"the role “{role.name}” of the restore token cannot change records in {place}",
+                hint="Give it the right to create, update, publish and delete records there, or use another token.",
+            )
+
     @asynccontextmanager
     async def _client(
         self, row: SourceRow, token: Secret, *, environment: str | None = None
@@ -295,12 +313,6 @@ class RestoreJob:
     async def _check_place(self, client: cma.Client, row: SourceRow, plan: Plan) -> None:
         """Refuse to write to another project or environment than the plan was made for."""
         await self._check_project(client, row)
-        role = await client.own_role()
-        if role is not None and not role.may_write(plan.environment):
-            raise ReadOnlyToken(
-                f"the role “{role.name}” of the restore token cannot change records in {plan.environment}",
-                hint="Give it the right to create, update, publish and delete records there, or use another token.",
-            )
         if plan.project_id != row.project.id:
             raise CannotApply(f"the plan is of another project (id {plan.project_id})")
         named = self.source.environment
@@ -338,7 +350,7 @@ class RestoreJob:
             await asyncio.shield(asyncio.to_thread(self._count, row.id, job.progress.counts.requests))
         if isinstance(report.error, LeaseHeld):
             why = f"{report.error.holder} writes to the mirror, and will sync what was changed."
-            return Synced(why_not=why, is_left_to_daemon=True)
+            return Synced(why_not=why)
         if report.error is not None:
             return Synced(why_not=f"The mirror could not be synced: {report.error}. Run `versionsync sync`.")
         return Synced(is_done=True)

@@ -179,3 +179,35 @@ def test_an_empty_database_url_is_told(tmp_path: Path, write: Write) -> None:
     path = write("url", "\n")
     with pytest.raises(SecretProblem, match="the database URL is empty"):
         SecretReader(tmp_path, {}).database_url(Settings(database_url_file=str(path)))
+
+
+def restore_token(source: SourceSettings, tmp_path: Path, **environ: str) -> str | None:
+    found = SecretReader(tmp_path, environ).restore_token(source)
+    return None if found is None else found.reveal()
+
+
+def test_a_restore_token_is_never_the_token_that_reads(tmp_path: Path) -> None:
+    web = SourceSettings(name="web")
+    assert restore_token(web, tmp_path, DATOCMS_API_TOKEN="abc") is None
+    assert restore_token(web, tmp_path, DATOCMS_API_TOKEN="abc", DATOCMS_RESTORE_TOKEN=" ") is None
+    assert restore_token(web, tmp_path, DATOCMS_API_TOKEN="abc", DATOCMS_RESTORE_TOKEN="def") == "def"
+
+
+def test_a_restore_token_is_where_the_source_says(tmp_path: Path, write: Write) -> None:
+    named = SourceSettings(name="web", restore_token_env="OTHER")
+    assert restore_token(named, tmp_path, OTHER="abc", DATOCMS_RESTORE_TOKEN="def") == "abc"
+    assert restore_token(named, tmp_path, DATOCMS_RESTORE_TOKEN="def") is None
+    in_file = SourceSettings(name="web", restore_token_file="web.restore")
+    with pytest.raises(SecretProblem, match="there is no file"):
+        restore_token(in_file, tmp_path)
+    write("web.restore", "abc\n")
+    assert restore_token(in_file, tmp_path) == "abc"
+    write("web.restore", "")
+    with pytest.raises(SecretProblem, match="the restore token of source web is empty"):
+        restore_token(in_file, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["<token>", "your-token", "two words", "'quoted'"])
+def test_what_cannot_be_a_restore_token_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SecretProblem, match="the restore token of source web"):
+        restore_token(SourceSettings(name="web"), tmp_path, DATOCMS_RESTORE_TOKEN=text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -127,7 +127,7 @@ def restore(
     needs a second API token: see restore_token_env in the settings.
 
     Examples:
-        # What would bring deleted records back, live as they were? Nothing is written.
+        # What would bring back what was deleted, live as it was?
         versionsync restore --deleted --publish
 
         # A record as it was, with the changes word by word.
@@ -159,8 +159,8 @@ def restore(
     settings = _source(session, source)
     with session.open_mirror() as mirror:
         command = _command(session, mirror, settings, shown, named=source, zone=zone)
-        if target == PLANS:
-            _show_plans(command, mirror)
+        if target is not None and target in _BY_WORD:
+            _BY_WORD[target](command)
         elif upstream:
             _restore_upstream(command, asked)
         else:
@@ -208,6 +208,9 @@ def _restore(command: _Command, asked: Asked, *, stale_ok: bool, checks: bool) -
     """Make a plan, or find the kept one that is named. Show it, and apply it if that is asked."""
     job = command.job
     kept = _kept(command, asked)
+    if command.shown.apply:
+        place = kept.plan.environment if kept is not None else asked.to_environment
+        _run(command, "checking the token", lambda: job.check_writer(place))
     if kept is not None:
         id, plan = kept.id, kept.plan
     elif asked.undo is not None:
@@ -445,7 +448,7 @@ def _say_next(command: _Command, id: str, plan: Plan) -> None:
 
 def _nothing_to_do(command: _Command, asked: Asked, plan: Plan) -> None:
     """Say why there is nothing to do. A record that was named and cannot be restored is a failure."""
-    from versionsync.restore.planner import AS_IT_SHOULD_BE
+    from versionsync.restore.model import AS_IT_SHOULD_BE
 
     output = command.session.output
     others = [one for one in plan.left_alone if one.why != AS_IT_SHOULD_BE]
@@ -465,7 +468,6 @@ def _apply(command: _Command, kept: KeptPlan, names: PlanNames) -> None:
     from versionsync.cli.views.restore_progress import steps_display
 
     session, job, plan = command.session, command.job, kept.plan
-    job.writer()  # before any question
     again = command.next_command(kept.id, "--apply")
     place = f"{job.row().project.name or plan.project_id}/{plan.environment}"
     left = {one.number for one in kept.steps if one.state != "done"}
@@ -563,13 +565,17 @@ def _restore_upstream(command: _Command, asked: Asked) -> None:
     )
 
 
-def _show_plans(command: _Command, mirror: Mirror) -> None:
+def _show_plans(command: _Command) -> None:
     """Show the plans that the mirror keeps."""
     from versionsync.cli.views.restore import print_plans
     from versionsync.mirror.tables.restores import count_steps, load_plans
 
     source_id = command.job.row().id
-    plans, counts = mirror.query(lambda one: (load_plans(one, source_id), count_steps(one, source_id)))
+    plans, counts = command.job.mirror.query(lambda one: (load_plans(one, source_id), count_steps(one, source_id)))
     print_plans(command.session.output, command.job.source.name, plans, counts, command.zone)
     if not plans:
         command.session.output.note("The mirror keeps no plans yet.")
+
+
+_BY_WORD: Final[Mapping[str, Callable[[_Command], None]]] = {PLANS: _show_plans}
+"""What to do if the target is one of WORDS."""
