@@ -9,10 +9,11 @@ from typing import Final
 
 from versionsync.errors import ErrorKind, VersionsyncError
 
-__all__ = ["PLANS", "WORDS", "Asked", "OddRestore", "OnError", "Shown", "check"]
+__all__ = ["DRILL", "PLANS", "WORDS", "Asked", "OddRestore", "OnError", "Shown", "check"]
 
 PLANS: Final = "plans"
-WORDS: Final = frozenset({PLANS})
+DRILL: Final = "drill"
+WORDS: Final = frozenset({PLANS, DRILL})
 """What a target can be that is no version, record or plan: a word for a task of its own."""
 
 

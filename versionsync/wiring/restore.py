@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
@@ -26,6 +26,7 @@ from versionsync.history.scope import Scope
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import models
 from versionsync.mirror.tables.restores import StepState
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.tables.usage import add_requests, project_usage
@@ -36,6 +37,7 @@ from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
 from versionsync.restore.model import Plan
 from versionsync.restore.plan_text import PlanFile
 from versionsync.restore.planning import PlanningOptions, make_plan
+from versionsync.restore.proof import Proof, aims_of, prove
 from versionsync.restore.selection import Wanted
 from versionsync.sync.options import SyncOptions
 from versionsync.wiring.clients import open_client
@@ -70,12 +72,14 @@ class Applied:
         plan: The plan.
         states: How each step ended, as far as it was begun.
         synced: Whether the mirror has it.
+        proof: What the mirror read afterwards, compared with the plan. None: it could not be synced.
     """
 
     id: str
     plan: Plan
     states: Sequence[StepState]
     synced: Synced
+    proof: Proof | None = None
 
     @property
     def is_done(self) -> bool:
@@ -227,7 +231,19 @@ class RestoreJob:
                 await journal.finish("done" if applied.is_done else "partial", _report(states))
         if plan.environment != row.project.environment:
             return replace(applied, synced=Synced(why_not=f"The environment {plan.environment} is not mirrored."))
-        return replace(applied, synced=await self._sync(row, _touched(plan, states), on_sync))
+        synced = await self._sync(row, _touched(plan, states), on_sync)
+        proof = await asyncio.to_thread(self._proof, row, applied) if synced.is_done else None
+        return replace(applied, synced=synced, proof=proof)
+
+    def _proof(self, row: SourceRow, applied: Applied) -> Proof:
+        """Compare what the mirror has now with what the plan made."""
+
+        def compare(connection: Connection) -> Proof:
+            query = select(models.c.id, models.c.draft_mode).where(models.c.source_id == row.id)
+            has_drafts = {id: has_them is not False for id, has_them in connection.execute(query)}
+            return prove(connection, row.id, aims_of(applied.plan, applied.states, has_drafts=has_drafts))
+
+        return self.mirror.query(compare)
 
     async def restore_version(self, name: str) -> tuple[str, Synced]:
         """Let DatoCMS itself make a version the current one, and return the id of its record.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -16,7 +17,7 @@ from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.history_options import Ids, Zone, echo_time
 from versionsync.cli.options import flag, option
-from versionsync.cli.restore_options import PLANS, Asked, OddRestore, OnError, Shown, check
+from versionsync.cli.restore_options import DRILL, PLANS, Asked, OddRestore, OnError, Shown, check
 from versionsync.cli.signals import run_until_interrupted
 from versionsync.errors import ErrorKind, VersionsyncError
 from versionsync.text import count
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from versionsync.config import SourceSettings
     from versionsync.history.render.view import DiffView
     from versionsync.mirror.database import Mirror
+    from versionsync.restore.compare_with_mirror import DrillReport
     from versionsync.restore.kept_plans import KeptPlan
     from versionsync.restore.model import Plan
     from versionsync.restore.plan_diffs import StepDiff
@@ -74,7 +76,7 @@ def restore(
         typer.Argument(
             metavar="TARGET",
             help="A version (its id or the beginning of it), a record (id, model:slug, title, URL), a plan (its id or "
-            "its file), or the word plans.",
+            "its file), or one of the words plans and drill.",
         ),
     ] = None,
     *,
@@ -133,8 +135,8 @@ def restore(
         # A record as it was, with the changes word by word.
         versionsync restore article:the-night-bus --at yesterday --diff
 
-        # The plans so far, and how far they are.
-        versionsync restore plans
+        # Rehearse: restore everything into a simulated project, and compare.
+        versionsync restore drill
     """
     asked = Asked(
         target=target,
@@ -577,5 +579,26 @@ def _show_plans(command: _Command) -> None:
         command.session.output.note("The mirror keeps no plans yet.")
 
 
-_BY_WORD: Final[Mapping[str, Callable[[_Command], None]]] = {PLANS: _show_plans}
+def _drill(command: _Command) -> None:
+    """Restore everything into a simulated project, compare, and report. DatoCMS is not asked."""
+    from versionsync.cli.views.restore import SHOWN, print_drill
+    from versionsync.cli.views.restore_progress import Counted, counted_display
+    from versionsync.wiring.drill import drill
+
+    session, job, counted = command.session, command.job, Counted()
+
+    async def work() -> DrillReport:
+        async with counted_display("restoring", counted, session.output):
+            return await asyncio.to_thread(drill, job.mirror, job.row(), on_steps=counted.set)
+
+    report = asyncio.run(work())
+    shown = list(dict.fromkeys(one.record_id for one in report.different))[:SHOWN]
+    titles = {id: command.history.record(id).title for id in shown}
+    print_drill(session.output, job.source.name, report, titles, ids=command.shown.ids)
+    if report.different:
+        session.verdict = ExitCode.DIFFERENCES
+        raise typer.Exit(ExitCode.DIFFERENCES)
+
+
+_BY_WORD: Final[Mapping[str, Callable[[_Command], None]]] = {PLANS: _show_plans, DRILL: _drill}
 """What to do if the target is one of WORDS."""

@@ -13,11 +13,12 @@ from versionsync.cli.views.history import id_cell, title_cell
 from versionsync.history.moments import in_zone, name_of_zone
 from versionsync.history.names import short_id
 from versionsync.restore.model import Act, LeftAlone, Plan, Reason, Step
-from versionsync.text import ago, count, span
+from versionsync.text import ago, count, duration, span
 
 if TYPE_CHECKING:
     from versionsync.history.render.view import DiffView
     from versionsync.mirror.tables.restores import PlanRow, StepState
+    from versionsync.restore.compare_with_mirror import DrillReport
     from versionsync.restore.plan_diffs import StepDiff
     from versionsync.wiring.restore import Applied
 
@@ -338,6 +339,8 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
                 "not_begun": missing,
                 "synced": applied.synced.is_done,
                 "why_not_synced": applied.synced.why_not,
+                "proven": applied.proof and applied.proof.proven,
+                "findings": applied.proof.findings if applied.proof else (),
             }
         )
         return
@@ -353,8 +356,10 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
         output.paragraph("  ", failure_line(plan, state, names), hang=2)
     if len(wrong) > SHOWN:
         output.plain_line(f"  … and {len(wrong) - SHOWN:,} more: --json shows all of them.")
-    if applied.synced.is_done:
-        output.plain_line(MIRRORED)
+    if applied.proof is not None:
+        output.plain_line(f"{MIRRORED} {count(applied.proof.proven, 'record')} as planned.")
+        for one in applied.proof.findings[:SHOWN]:
+            output.paragraph("  ", names.record(one.record_id), ": ", (one.what, "bold red"), hang=2)
     elif applied.synced.why_not:
         output.paragraph(applied.synced.why_not)
     if not applied.is_done:
@@ -366,6 +371,47 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
 
 
 _RESULT: Final = ("number", "state", "version_id", "error_code", "error")
+
+
+def print_drill(
+    output: Output, source: str, report: DrillReport, titles: Mapping[str, str | None], *, ids: bool
+) -> None:
+    """Write what a rehearsal showed.
+
+    Args:
+        output: Where to write.
+        source: The name of the source.
+        report: What came of it.
+        titles: The titles of the records that differ, by id.
+        ids: Whether to show ids in full.
+    """
+    if output.as_json:
+        members = ("records", "versions", "equal", "requests", "seconds", "different", "left_alone")
+        output.json({"source": source} | {name: getattr(report, name) for name in members})
+        return
+    differing = dict.fromkeys(one.record_id for one in report.different)
+    is_good = not differing
+    parts = [f"{report.equal:,} came back equal"]
+    parts += [f"{len(differing):,} different"] if differing else []
+    parts += [f"{len(report.left_alone):,} left alone"] if report.left_alone else []
+    output.paragraph(
+        (f"{output.symbol(is_good)} ", "bold green" if is_good else "bold red"),
+        f"Drill of {source}: of {count(report.records, 'record')}, {', '.join(parts)}.",
+    )
+    output.plain_line(
+        f"{count(report.versions, 'content')} compared; {count(report.requests, 'request')} in "
+        f"{duration(report.seconds)}, {duration(report.requests / REQUESTS_A_SECOND)} at DatoCMS's rate."
+    )
+    shown = list(differing)[:SHOWN]
+    for id in shown:
+        what = [f"{one.field or one.part} ({one.why})" for one in report.different if one.record_id == id]
+        name = f"“{titles[id]}” ({id if ids else short_id(id)})" if titles.get(id) else id
+        output.paragraph("  ", f"{name}: {', '.join(dict.fromkeys(what))}", hang=2)
+    for left in report.left_alone[:SHOWN]:
+        output.paragraph("  ", f"“{left.title or left.record_id}”: {left.why}", hang=2)
+    hidden = len(differing) - len(shown) + max(len(report.left_alone) - SHOWN, 0)
+    if hidden:
+        output.plain_line(f"  … and {hidden:,} more: --json shows all of them.")
 
 
 def print_plans(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from versionsync.mirror.tables.restores import StepState
 
-__all__ = ["Seen", "requests_display", "steps_display"]
+__all__ = ["Counted", "Seen", "counted_display", "requests_display", "steps_display"]
 
 DRAW_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 10.0
@@ -80,6 +80,25 @@ class Seen:
     def number(self) -> int:
         """How many steps are over."""
         return sum(self.ends.values())
+
+
+@dataclass(slots=True)
+class Counted:
+    """How many of a number of steps are over."""
+
+    done: int = 0
+    total: int | None = None
+
+    def set(self, done: int, total: int) -> None:
+        """Say how many are over, and of how many."""
+        self.done, self.total = done, total
+
+
+@asynccontextmanager
+async def counted_display(what: str, counted: Counted, output: Output) -> AsyncIterator[None]:
+    """Show how many steps are over while the block runs."""
+    async with _display(output, lambda: counted.total, lambda: what, lambda: counted.done, lambda: counted.done):
+        yield
 
 
 @asynccontextmanager

@@ -136,7 +136,7 @@ def test_a_deleted_record_comes_back_and_goes_again(desk: Desk) -> None:
     assert ran.code == 0, ran.written
     assert desk.content(lost) == before
     assert "1 step: 1 done." in ran.out
-    assert "The mirror has read it again." in ran.out
+    assert "The mirror has read it again. 1 record as planned." in ran.out
     (undo,) = (line.strip() for line in ran.out.splitlines() if "--undo" in line)
     assert desk("deleted", "--json").out == ""
 
@@ -495,3 +495,19 @@ def test_what_cannot_be_asked_is_refused_with_what_to_do(desk: Desk, argv: tuple
     assert ran.code == 2, ran.written
     assert says in ran.err
     assert "Traceback" not in ran.written
+
+
+def test_a_drill_restores_everything_into_a_simulated_project_and_says_what_differs(desk: Desk) -> None:
+    before = desk.upstream.simulator.requests.total
+    ran = desk("restore", "drill")
+    assert ran.code == 0, ran.written
+    assert re.search(r"Drill of default: of (\d+) records, \1 came back equal\.", ran.out), ran.out
+    assert desk.upstream.simulator.requests.total == before, "DatoCMS is not asked"
+    (told,) = (json.loads(line) for line in desk("restore", "drill", "--json").out.splitlines())
+    assert (told["different"], told["left_alone"]) == ([], [])
+    assert told["equal"] == told["records"] > 0
+
+
+def test_a_drill_takes_no_other_options(desk: Desk) -> None:
+    ran = desk("restore", "drill", "--apply")
+    assert ran.code == 2, ran.written
