@@ -18,7 +18,7 @@ NAMES = (
     "blame",
     "projections",
     "questions",
-    "copy",
+    "restore",
     "simulator",
 )
 
@@ -39,7 +39,7 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import copy_mirror, page, simulator
+    from benchmarks import page, restore, simulator
     from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
@@ -59,7 +59,7 @@ def main() -> None:
         "blame": lambda _: blame.measure(small=small),
         "projections": lambda made: projections.measure(made, small=small),
         "questions": lambda made: questions.measure(made, small=small, large=large),
-        "copy": lambda made: copy_mirror.measure(made, small=small, large=large),
+        "restore": lambda made: restore.measure(made, small=small),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

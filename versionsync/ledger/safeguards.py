@@ -86,9 +86,15 @@ def is_meta_stale(known: KnownRecord | None, seen: SeenRecord) -> bool:
     return bool(was_updated_later or was_published_later)
 
 
-def is_recreated(known: KnownRecord | None, seen: SeenRecord | None) -> bool:
-    """Return whether a deleted record is shown again as it was: one that was made again is younger."""
+def is_recreated(known: KnownRecord | None, seen: SeenRecord | None, versions: Iterable[SeenVersion] = ()) -> bool:
+    """Return whether a deleted record is shown again as it was.
+
+    One that was made again is younger, or claims to be as old as before: then a version of it is younger.
+    """
     if known is None or known.deleted_at is None or seen is None:
+        return False
+    deleted_at = known.deleted_at
+    if any(version.created_at > deleted_at for version in versions):
         return False
     return known.created_at is None or seen.created_at is None or seen.created_at <= known.created_at
 

@@ -6,7 +6,7 @@ the content that the mirror has. A record that was edited since the last sync is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -222,7 +222,8 @@ class Planner:
         goes_live = live is not None and not is_live_already
         needs_draft = not is_one if goes_live else differs
         if not (needs_draft or goes_live or unpublishes):
-            lost = [one.what for one in (*draft.losses, *(live.losses if live else ()))]
+            noted = [one for one in self.losses if one.record_id == target.record_id]
+            lost = [one.what for one in (*noted, *draft.losses, *(live.losses if live else ()))]
             self._leave(target, f"{CANNOT_COME_BACK} {' '.join(dict.fromkeys(lost))}" if lost else AS_IT_SHOULD_BE)
             return None
         self._lose(draft, live)
@@ -379,8 +380,32 @@ class Planner:
         for one in found.impossible:
             self.tasks.pop(one.record_id, None)
             self.left_alone.append(one)
-        self.losses += [loss for loss in found.losses if loss not in self.losses]
+        self.losses += [loss for loss in (*found.losses, *self._published_along()) if loss not in self.losses]
         return found.steps
+
+    def _published_along(self) -> Iterator[Loss]:
+        """Yield the records that go live although they should not: publishing others publishes them, too."""
+        fields = {one.id: one for model in self.facts.rules.models.values() for one in model.fields.values()}
+        waiting = [task for task in self.tasks.values() if self._goes_live(task)]
+        seen = {task.record_id for task in waiting}
+        while waiting:
+            task = waiting.pop()
+            for one in (task.live, task.draft):
+                for link in one.links if one else ():
+                    rule, other = fields.get(link.field_id or ""), self.tasks.get(link.target)
+                    is_live = link.target in self.facts.published and not (other and other.unpublishes)
+                    if rule is None or not rule.publishes_links or is_live or link.target in seen:
+                        continue
+                    seen.add(link.target)
+                    what = f'It goes live: "{task.title or task.record_id}" links to it and is published.'
+                    yield Loss(record_id=link.target, path=(), what=what)
+                    if other is not None:
+                        waiting.append(other)
+
+    def _goes_live(self, task: Task) -> bool:
+        if task.deletes:
+            return False
+        return (task.live is not None and not task.is_live_already) or not self._has_drafts(task.model_id)
 
     def refuse(self, problems: Mapping[str, Sequence[Problem]]) -> None:
         """Leave alone the records that upstream would refuse."""
@@ -435,7 +460,12 @@ class Planner:
                 return id
         return None
 
-    # What is told.
+    # What people should know.
+
+    def losses_of(self, touched: Collection[str]) -> Iterator[Loss]:
+        """Yield the losses of records that the plan changes, or that it cannot keep from changing."""
+        along = set(self._published_along())
+        return (one for one in self.losses if one.record_id in touched or one.record_id in self.tasks or one in along)
 
     def _leave(self, target: Target, why: str, problems: Sequence[Problem] = ()) -> None:
         self.left_alone.append(

@@ -106,9 +106,7 @@ async def make_plan(
         steps=steps,
         records=tuple(before for before in planner.before if before.record_id in touched),
         left_alone=tuple(planner.left_alone),
-        losses=tuple(
-            loss for loss in dict.fromkeys(planner.losses) if loss.record_id in touched | planner.tasks.keys()
-        ),
+        losses=tuple(dict.fromkeys(planner.losses_of(touched))),
         notes=(*dict.fromkeys(planner.notes), *_notes(steps)),
         requests=least_requests(steps),
         undoes=options.undoes,

@@ -65,14 +65,17 @@ class FieldRules:
 
     @property
     def links_must_be_live(self) -> bool:
-        """Whether a record cannot be published while a record that this field links to is not published.
+        """Whether a record cannot be published while a record that this field links to is not published."""
+        return self._has_strategy("fail")
 
-        That is upstream's default, as the vendor's types say.
-        """
-        rules = (self.validators.get(name) for name in _LINK_VALIDATORS)
-        return not any(
-            isinstance(rule, Mapping) and rule.get(_UNPUBLISHED_STRATEGY, "fail") != "fail" for rule in rules
-        )
+    @property
+    def publishes_links(self) -> bool:
+        """Whether publishing a record publishes what this field links to."""
+        return self._has_strategy("publish_references")
+
+    def _has_strategy(self, name: str) -> bool:
+        rules = (self.validators.get(validator) for validator in _LINK_VALIDATORS)
+        return any(isinstance(rule, Mapping) and rule.get(_UNPUBLISHED_STRATEGY) == name for rule in rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

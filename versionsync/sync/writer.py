@@ -297,7 +297,7 @@ def _is_regressed(
     seen = fetched.versions
     is_alive = fetched.record is not None and known is not None and known.deleted_at is None
     return (
-        is_recreated(known, fetched.record)
+        is_recreated(known, fetched.record, seen)
         or are_versions_stale(versions, seen)
         or are_contents_stale(former, seen)
         or (is_alive and fetched.is_complete and lacks_newest(versions, seen))
