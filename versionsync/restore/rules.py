@@ -6,7 +6,7 @@ refuses the write, and the plan reports that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -24,6 +24,7 @@ UPLOAD_TYPES: Final = frozenset({"file", "gallery", "seo"})
 """The types of fields that can name uploads."""
 
 _LINK_VALIDATORS: Final = ("item_item_type", "items_item_type", "structured_text_links")
+_PUBLISH_THEM: Final = "publish_references"
 _UNPUBLISHED_STRATEGY: Final = "on_publish_with_unpublished_references_strategy"
 
 
@@ -66,16 +67,19 @@ class FieldRules:
     @property
     def links_must_be_live(self) -> bool:
         """Whether a record cannot be published while a record that this field links to is not published."""
-        return self._has_strategy("fail")
+        return any(one != _PUBLISH_THEM for one in self._strategies())
 
     @property
     def publishes_links(self) -> bool:
         """Whether publishing a record publishes what this field links to."""
-        return self._has_strategy("publish_references")
+        return any(one == _PUBLISH_THEM for one in self._strategies())
 
-    def _has_strategy(self, name: str) -> bool:
-        rules = (self.validators.get(validator) for validator in _LINK_VALIDATORS)
-        return any(isinstance(rule, Mapping) and rule.get(_UNPUBLISHED_STRATEGY) == name for rule in rules)
+    def _strategies(self) -> Iterator[Any]:
+        """Yield what publishing does about links to what is not live. Without a strategy it is refused."""
+        for name in _LINK_VALIDATORS:
+            rule = self.validators.get(name)
+            if isinstance(rule, Mapping):
+                yield rule.get(_UNPUBLISHED_STRATEGY, "fail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
