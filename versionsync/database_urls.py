@@ -10,7 +10,7 @@ No message quotes any part of the URL: the wrong part may be the password.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
@@ -90,6 +90,14 @@ class DatabaseUrl:
         """Return the URL for another program, which asks for the password or looks into a password file."""
         query = [(name, value) for name, value in self.query if not _is_secret(name, value)]
         return self._joined(None, [f"{quote(name, safe='')}={_quoted(value)}" for name, value in query])
+
+    def with_login(self, user: str, password: str) -> str:
+        """Return the URL with this user and password, and without the secrets of another user."""
+        query = [(name, value) for name, value in self.query if name != "user" and not _is_secret(name, value)]
+        theirs = replace(self, user=user)
+        return theirs._joined(
+            quote(password, safe=""), [f"{quote(name, safe='')}={_quoted(value)}" for name, value in query]
+        )
 
     def _joined(self, password: str | None, query: list[str]) -> str:
         text = f"{self.backend}://"

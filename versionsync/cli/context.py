@@ -129,6 +129,17 @@ class CliContext:
         self.redactor.learn_url(url)
         return url
 
+    def reader_url(self) -> str | None:
+        """Return the URL of the database for readers, its password masked from now on; None: none is set.
+
+        Raises a ConfigError.
+        """
+        given = self.configuration.reader_url()
+        if given is None:
+            return None
+        self.redactor.learn_url(given.reveal())
+        return given.reveal()
+
     def open_mirror(
         self,
         *,

@@ -27,6 +27,7 @@ from versionsync.cli.commands.restore import restore
 from versionsync.cli.commands.run import run as run_daemon
 from versionsync.cli.commands.show import show
 from versionsync.cli.commands.simulator import simulator
+from versionsync.cli.commands.sql import sql
 from versionsync.cli.commands.status import status
 from versionsync.cli.commands.sync import sync
 from versionsync.cli.context import CliContext
@@ -88,7 +89,7 @@ for command in (
     as_of,
     deleted,
     events,
-    restore,
+    sql,
 ):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")

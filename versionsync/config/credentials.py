@@ -59,6 +59,13 @@ def check_database_url(text: str, *, where: str) -> DatabaseUrl:
         raise InvalidSetting(f"{error} ({where})", hint=error.hint) from None
 
 
+def _checked_url(url: Secret, where: str) -> Secret:
+    if not url.reveal().strip():
+        raise SecretProblem(f"the database URL is empty ({where})", hint="For example: sqlite:///versionsync.db")
+    check_database_url(url.reveal(), where=where)
+    return url
+
+
 def _refuse_quotes(secret: str, what: str, where: str) -> None:
     """Raise SecretProblem if a secret has quotes around it: a shell removes them, a file of variables keeps them."""
     if re.fullmatch(r"(['\"`]).*\1", secret, re.DOTALL):
@@ -203,19 +210,23 @@ class SecretReader:
 
         Raises SecretProblem if it is empty or its file cannot be used, InvalidSetting if it is not a database URL.
         """
-        if settings.database_url is not None:
-            where, url = "database_url", settings.database_url
-        elif settings.database_url_file is not None:
-            path = self._locate(settings.database_url_file)
-            where, url = str(path), Secret(self.read_file(path).strip())
-        elif (handed := self._credential("database_url")) is not None:
-            where, url = str(handed), Secret(self.read_file(handed).strip())
-        else:
-            return Secret(DEFAULT_DATABASE_URL)
-        if not url.reveal().strip():
-            raise SecretProblem(f"the database URL is empty ({where})", hint="For example: sqlite:///versionsync.db")
-        check_database_url(url.reveal(), where=where)
-        return url
+        if given := self._url("database_url", settings.database_url, settings.database_url_file):
+            return given
+        if (handed := self._credential("database_url")) is not None:
+            return _checked_url(Secret(self.read_file(handed).strip()), str(handed))
+        return Secret(DEFAULT_DATABASE_URL)
+
+    def reader_url(self, settings: Settings) -> Secret | None:
+        """Return the URL of the database for readers; None: none is set. Raises as `database_url`."""
+        return self._url("reader_url", settings.reader_url, settings.reader_url_file)
+
+    def _url(self, name: str, url: Secret | None, file: str | None) -> Secret | None:
+        if url is not None:
+            return _checked_url(url, name)
+        if file is None:
+            return None
+        path = self._locate(file)
+        return _checked_url(Secret(self.read_file(path).strip()), str(path))
 
     def read_file(self, path: Path) -> str:
         """Return the content of `path`.

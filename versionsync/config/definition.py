@@ -379,6 +379,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             example='"/etc/versionsync/database_url"',
         ),
     ] = None
+    reader_url: Annotated[
+        Secret | None,
+        about(
+            "The same database, for `versionsync sql`, with a role that may only read. PostgreSQL needs it; "
+            "`versionsync db reader` makes the role. It counts only beside a `database_url` of the same place: "
+            "the environment, or this file.",
+            env="VERSIONSYNC_READER_URL",
+            example='"postgresql://reader:password@localhost/website"',
+        ),
+    ] = None
+    reader_url_file: Annotated[
+        Text | None,
+        about(
+            "A file with nothing but that URL. A relative path works as for `api_token_file`.",
+            env="VERSIONSYNC_READER_URL_FILE",
+            example='"reader_url"',
+        ),
+    ] = None
     sources: Annotated[
         tuple[SourceSettings, ...],
         about("The projects to mirror. If there are none: one named `default`, described by the environment."),

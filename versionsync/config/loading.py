@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +25,8 @@ from versionsync.secret import Secret
 from versionsync.text import nearest
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "ConfigWarning", "Configuration", "check_command_line", "load"]
+
+_OF_DATABASES: Final = ("database_url", "database_url_file", "reader_url", "reader_url_file")
 
 S = TypeVar("S", SourceSettings, HttpSettings, NotificationSettings)
 
@@ -98,6 +100,10 @@ class Configuration:
     def database_url(self) -> Secret:
         """Return the URL of the database, which may hold a password. Raises a ConfigError if it cannot be used."""
         return self.secrets.database_url(self.settings)
+
+    def reader_url(self) -> Secret | None:
+        """Return the URL of the database for readers; None: none is set. Raises a ConfigError if it cannot be used."""
+        return self.secrets.reader_url(self.settings)
 
     @property
     def notifications(self) -> tuple[NotificationSettings, ...]:
@@ -260,8 +266,9 @@ def _check_complete(settings: Settings, path: Path) -> None:
                 meant = nearest(name, [source.name for source in settings.sources])
                 hint = f"Did you mean {meant}?" if meant else "Name sources of the file, or leave it out."
                 raise InvalidSetting(f"{where}.sources: there is no source called {name}", hint=hint)
-    if settings.database_url is not None and settings.database_url_file is not None:
-        raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
+    for name in ("database_url", "reader_url"):
+        if getattr(settings, name) is not None and getattr(settings, f"{name}_file") is not None:
+            raise InvalidSetting(f"{path}: {name} and {name}_file are both set", hint="Keep one of them.")
 
 
 def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
@@ -271,9 +278,11 @@ def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
         f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url
     )
     yield from (f"notifications[{number}].url" for number, entry in enumerate(settings.notifications) if entry.url)
-    url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
-    if url and check_database_url(url, where=f"{path}: database_url").secrets:
-        yield "the password in database_url"
+    for name in ("database_url", "reader_url"):
+        given: Secret | None = getattr(settings, name)
+        url = given.reveal().strip() if given is not None else ""
+        if url and check_database_url(url, where=f"{path}: {name}").secrets:
+            yield f"the password in {name}"
 
 
 def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
@@ -303,16 +312,31 @@ def _with_environment(table: S, environ: Mapping[str, str]) -> S:
 
 
 def _with_database(settings: Settings, database_url: str | None, environ: Mapping[str, str]) -> Settings:
-    """Set the database that the command line names, else the environment, else the file."""
+    """Set the database that the command line names, else the environment, else the file.
+
+    A URL for readers counts only beside a database of the same place, or where it names none: it must not lead to
+    another database.
+    """
     if database_url is not None:
         check_command_line(database_url)
-        return msgspec.structs.replace(settings, database_url=Secret(database_url), database_url_file=None)
+        named: dict[str, Secret | str | None] = dict.fromkeys(_OF_DATABASES)
+        return msgspec.structs.replace(settings, **(named | {"database_url": Secret(database_url)}))
+    found = _database_in(environ, "database_url")
+    if found:
+        settings = msgspec.structs.replace(settings, **dict.fromkeys(_OF_DATABASES))
+    found |= _database_in(environ, "reader_url")
+    if any(name.startswith("reader") for name in found):
+        settings = msgspec.structs.replace(settings, reader_url=None, reader_url_file=None)
+    return msgspec.structs.replace(settings, **found)
+
+
+def _database_in(environ: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return what the environment says of `name` or of `name`_file, checked; the first of them."""
     known = {setting.name: setting for setting in settings_of(Settings)}
-    for name in ("database_url", "database_url_file"):
-        setting = known[name]
+    for each in (name, f"{name}_file"):
+        setting = known[each]
         if text := environ.get(setting.env or "", "").strip():
-            none = {"database_url": None, "database_url_file": None}
-            if name == "database_url":
+            if each == name:
                 check_database_url(text, where=f"the variable {setting.env}")
-            return msgspec.structs.replace(settings, **(none | {name: check_text(text, setting)}))
-    return settings
+            return {each: check_text(text, setting)}
+    return {}

@@ -14,6 +14,9 @@ MirrorError
 ├── MirrorInUse           the database cannot be copied while another process writes to it
 ├── CopyRefused           one mirror cannot be copied over another, or over itself
 ├── BackupError           the backup cannot be written to this path, or another program uses it; says which
+├── QueryError            a query of a user is wrong, would write, or takes too long; says where and why
+├── NoReader              a role that may only read cannot be made; says why
+├── WritableRole          a role of PostgreSQL that should only read may write
 └── ContentRejected       the database refuses a row because of its content (invariant 13)
 
 No message holds a password (invariant 11) or content.
@@ -33,13 +36,14 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "MirrorError",
-    "MirrorInUse",
+    "NoReader",
     "NotAMirror",
+    "QueryError",
     "SchemaBehind",
     "SchemaNewer",
     "SchemaUnreleased",
     "TransactionLost",
-    "UnfinishedCopy",
+    "WritableRole",
     "WrongProject",
     "another_programs",
 ]
@@ -162,3 +166,22 @@ class BackupError(MirrorError):
 
 class ContentRejected(MirrorError):
     """The database refuses a row because of its content. Trying again changes nothing."""
+
+
+class QueryError(MirrorError):
+    """A query of a user cannot be answered: it is wrong, it would write, or it takes too long."""
+
+    kind = ErrorKind.CONFIGURATION
+
+
+class NoReader(MirrorError):
+    """A role that may only read cannot be made here. Nothing was changed."""
+
+    kind = ErrorKind.CONFIGURATION
+
+
+class WritableRole(MirrorError):
+    """A role of PostgreSQL that should only read may write. Nothing was asked."""
+
+    kind = ErrorKind.CONFIGURATION
+    hint = "Make one that may only read: `versionsync db reader`. Then put its URL into reader_url or reader_url_file."

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import typer
 
 from docs.generate.commands_page import commands_of
+from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.fake_upstreams import unused_port
 from tests.integration.cli.commands.test_service import UP, Host, machine, write_settings  # noqa: F401
 from tests.integration.cli.commands.test_webhook import answering, edit  # noqa: F401
@@ -119,7 +121,21 @@ def eventually(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def is_ordinary(example: str) -> bool:
-    return not is_endless(example) and argv_of(example)[0] not in ("service", "webhook", "init", "health", "demo")
+    words = argv_of(example)
+    needs_more = words[0] in ("service", "webhook", "init", "health", "demo") or words[:2] == ["db", "reader"]
+    return not needs_more and not is_endless(example)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("example", [line for line in EXAMPLES if argv_of(line)[:2] == ["db", "reader"]])
+def test_an_example_of_a_reader_runs(example: str, cli: Cli, make_postgres_database: MakeDatabase) -> None:
+    """On PostgreSQL; SQLite has no roles."""
+    url = make_postgres_database().replace("+psycopg", "")
+    ran = cli(*argv_of(example), "--json", VERSIONSYNC_DATABASE_URL=url)
+    assert ran.code == 0, ran.written
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"DROP OWNED BY {ran.json['role']}".encode())
+        owner.execute(f"DROP ROLE {ran.json['role']}".encode())
 
 
 @pytest.mark.parametrize("example", list(filter(is_ordinary, EXAMPLES)))

@@ -26,6 +26,7 @@ READING = (
     ("show", "Post 0"),
     ("diff", "Post 0"),
     ("blame", "Post 0"),
+    ("sql", "SELECT count(*) FROM versions"),
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -158,3 +158,34 @@ def test_no_representation_shows_a_secret(loads: Load) -> None:
     text = 'database_url = "postgresql://me:hunter22@db/x"\n[[sources]]\nname = "web"\napi_token = "abc123def"\n'
     shown = repr(loads(local=text, environ={"DATOCMS_API_TOKEN": "fed321cba"}))
     assert not [secret for secret in ("hunter22", "abc123def", "fed321cba") if secret in shown]
+
+
+READER = 'database_url = "sqlite:///file.db"\nreader_url = "sqlite:///reader.db"\n'
+
+
+@pytest.mark.parametrize(
+    ("local", "database_url", "environ", "expected"),
+    [
+        ("", None, {}, None),
+        (READER, None, {}, "sqlite:///reader.db"),
+        (READER, "other.db", {}, None),
+        (READER, "other.db", {"VERSIONSYNC_READER_URL": "env.db"}, None),
+        (READER, None, {"VERSIONSYNC_DATABASE_URL": "env.db"}, None),
+        (READER, None, {"VERSIONSYNC_READER_URL": "env-reader.db"}, "env-reader.db"),
+        (READER, None, {"VERSIONSYNC_DATABASE_URL": "env.db", "VERSIONSYNC_READER_URL": "of-it.db"}, "of-it.db"),
+    ],
+)
+def test_a_url_for_readers_never_leads_to_another_database(
+    loads: Load, local: str, database_url: str | None, environ: dict[str, str], expected: str | None
+) -> None:
+    """It counts beside a database of the same place alone."""
+    found = loads(local=local, database_url=database_url, environ=environ).reader_url()
+    assert (found and found.reveal()) == expected
+
+
+def test_the_password_in_a_url_for_readers_is_protected(tmp_path: Path) -> None:
+    path = tmp_path / "versionsync.toml"
+    path.write_text("reader_url = 'postgresql://me:hunter22@db/x'\n")
+    path.chmod(0o644)
+    with pytest.raises(SecretProblem, match="holds the password in reader_url and can be read by others"):
+        load(config=path, environ={})

@@ -1,7 +1,8 @@
-"""`versionsync db`: upgrade, check, locate, back up, copy and rebuild the database."""
+"""`versionsync db`: upgrade, check, locate, back up and rebuild the database, and let others read it."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from versionsync.cli.context import CliContext
-from versionsync.cli.exit_codes import ExitCode
-from versionsync.cli.options import CommandGroup, add_command, flag
+from versionsync.cli.options import CommandGroup, add_command, flag, option
 from versionsync.cli.terminal.output import Output
+from versionsync.config import FileProblem, SecretProblem
+from versionsync.private_files import write_whole
 from versionsync.text import count, size
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from versionsync.mirror.database import Mirror
 
 __all__ = ["app", "backup"]
+
+READER: Final = "versionsync_reader"
+PASSWORD_BYTES: Final = 24
 
 
 def backup(
@@ -247,7 +252,7 @@ versionsync db upgrade
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Upgrade, check, locate, back up, copy or rebuild the database.",
+    help="Upgrade, check, locate, back up or rebuild the database, or let others read it.",
     epilog=EXAMPLES,
     no_args_is_help=True,
 )
@@ -312,6 +317,93 @@ def url(session: CliContext) -> None:
 
     shown = safe_url(session.database_url())
     session.output.result({"url": shown}, shown)
+
+
+def reader(
+    session: CliContext,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name of the role. Default: versionsync_reader.")
+    ] = READER,
+    *,
+    url_file: Annotated[
+        Path | None,
+        option("--url-file", "FILE", "Write the URL with the password to this file, which only you can read."),
+    ] = None,
+    password_file: Annotated[
+        Path | None, option("--password-file", "FILE", "Read the password from this file. Default: a new random one.")
+    ] = None,
+    new_password: Annotated[bool, flag("--new-password", help="Give an existing role another password.")] = False,
+    revoke_public: Annotated[
+        bool,
+        flag(
+            "--revoke-public",
+            help="Also take from all roles the right to create temporary tables in this database, "
+            "and tables in the mirror's schema and in `public`.",
+        ),
+    ] = False,
+) -> None:
+    """Make a role of PostgreSQL that may read the mirror, and nothing else.
+
+    It may read all tables and views of the mirror's schema, also those that come later. Use it for `versionsync sql`
+    and for other programs. You see its password once. Run it again to grant the same rights; the password stays, unless
+    you ask for another one or for a file.
+
+    The role of the database URL must own the mirror, and may create roles. SQLite has no roles.
+
+    Examples:
+        # Make it, and keep its URL for `versionsync sql`.
+        versionsync db reader --url-file reader_url
+
+        # One for Metabase. Its password is shown once.
+        versionsync db reader metabase
+    """
+    from versionsync.mirror.sql.reader import make_reader, reader_url
+
+    if url_file is not None and (url_file.exists() or url_file.is_symlink()):
+        raise FileProblem(f"{url_file} is there already", hint="Name another file, or remove it.")
+    given = session.configuration.secrets.read_file(password_file).strip() if password_file is not None else None
+    if given == "":
+        raise SecretProblem(f"the password in {password_file} is empty", hint="Write one into it.")
+    password = given or secrets.token_urlsafe(PASSWORD_BYTES)
+    with session.open_mirror() as mirror:
+        made = make_reader(
+            mirror,
+            name,
+            password=password,
+            is_new_password=new_password or given is not None or url_file is not None,
+            revoke_public=revoke_public,
+        )
+    url = reader_url(session.database_url(), name, password) if made.has_this_password else None
+    if url_file is not None and url is not None:
+        write_whole(url_file, f"{url}\n", mode=0o600)
+    shown = url if url_file is None else None
+    if session.output.as_json:
+        session.output.json(
+            {
+                "role": made.name,
+                "database": made.database,
+                "schema": made.schema,
+                "is_new": made.is_new,
+                "url": shown,
+                "url_file": url_file and str(url_file),
+                "public_rights": made.public_rights,
+            }
+        )
+        return
+    session.output.paragraph(
+        f"The role {made.name} {'is made' if made.is_new else 'was there already'}. It may read everything in the "
+        f"schema {made.schema} of the database {made.database}, and nothing else."
+    )
+    if shown is not None:
+        session.output.plain_line("Its URL, with the password that is not shown again:")
+        session.output.plain_line(shown)
+    elif url_file is not None:
+        session.output.paragraph(f"Its URL is in {url_file}. For `versionsync sql`, name that file in reader_url_file.")
+    if made.public_rights:
+        session.output.warning(
+            f"every role of this database may write, so this one too: {'; '.join(made.public_rights[:3])}. "
+            "`versionsync sql` refuses it. --revoke-public takes away what PostgreSQL allows by default."
+        )
 
 
 def rebuild(
@@ -400,5 +492,5 @@ def _filling(output: Output, source: str) -> Iterator[Callable[[int, int], None]
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-for verb in (upgrade, current, check, url, backup, copy, rebuild):
+for verb in (upgrade, current, check, url, backup, reader, rebuild):
     add_command(app, verb)

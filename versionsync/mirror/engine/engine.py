@@ -30,7 +30,7 @@ from versionsync.private_files import no_file
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["VERSION_TABLE", "open_engine", "reading"]
+__all__ = ["VERSION_TABLE", "connect_to_read", "open_engine", "reading"]
 
 VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 
@@ -143,6 +143,14 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
 
     event.listen(engine, "begin", begin)
     return engine
+
+
+def connect_to_read(url: URL) -> sqlite3.Connection:
+    """Return a connection that cannot write the SQLite file of `url`. The file was opened by `open_engine` before."""
+    path, where = sqlite_path(url), safe_url(url)
+    busy_seconds = _busy_seconds(url)
+    mode = _mode_of(path, where, busy_seconds=busy_seconds) if is_read_only(path) else READ_ONLY
+    return _connect_sqlite(path, mode, busy_seconds=busy_seconds)
 
 
 def _connect_sqlite(path: Path, parameters: str, *, busy_seconds: float) -> sqlite3.Connection:

@@ -1,0 +1,1 @@
+"""Queries of users, which only read: the database itself enforces that."""
