@@ -93,6 +93,14 @@ def server(upstream: dict[str, str], make_postgres_database: MakeDatabase) -> It
         connection.execute(f"DROP ROLE {role}".encode())
 
 
+def test_the_queries_of_the_page_about_sql_run(folder: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / "sql.md", "sh")
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    answered = _ran(["sh", "-ec", block.text], folder, PATH=programs)
+    assert "Ben Writer" in answered
+    assert (folder / "versions.csv").read_text().startswith("source,")
+
+
 def test_pandas_reads_sqlite(folder: Path) -> None:
     tool("pandas")
     assert "Ben Writer" in python(shown("pandas", "python", "sqlite"), folder)

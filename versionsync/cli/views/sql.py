@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
@@ -21,6 +22,8 @@ __all__ = ["show_answer"]
 LEAST_WIDTH = 9
 """If a column would have less, each row is written as a list."""
 NULL: Cell = ("NULL", "dim")
+
+_WHOLE_SECONDS = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.000000Z$")
 
 Row = tuple[object, ...]
 
@@ -82,7 +85,8 @@ def _write_csv(output: Output, names: Sequence[str], rows: Iterable[Row]) -> Non
 
 
 def _cell(value: object) -> Cell:
-    return NULL if value is None else _text(value)
+    """Return a value for a person: a time of whole seconds is shorter."""
+    return NULL if value is None else _WHOLE_SECONDS.sub(r"\1 \2", _text(value))
 
 
 def _text(value: object) -> str:

@@ -60,6 +60,8 @@ def answer(mirror: Mirror, query: str, *, seconds: float | None) -> Iterator[Ans
         finally:
             if not raw.closed and (transaction := connection.get_transaction()):
                 transaction.rollback()  # what a function may have done in this transaction, such as pg_notify
+                raw.execute("SELECT pg_advisory_unlock_all()")  # these outlive a transaction
+                raw.rollback()
 
 
 @contextmanager

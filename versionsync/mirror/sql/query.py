@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.types import POSTGRES
+from versionsync.mirror.errors import QueryError
 from versionsync.mirror.sql.answer import Answer
 
 __all__ = ["Answer", "ask"]
@@ -25,9 +26,20 @@ def ask(mirror: Mirror, query: str, *, seconds: float | None = None) -> Iterator
         QueryError: The query is wrong, would write, or takes too long. Also while rows are read.
         WritableRole: The role of the connection may write.
     """
+    if "\0" in query or not _is_unicode(query):
+        raise QueryError("the query has a character that no text has")
     if mirror.dialect.name == POSTGRES:
         from versionsync.mirror.sql.postgres import answer
     else:
         from versionsync.mirror.sql.sqlite import answer
     with answer(mirror, query, seconds=seconds) as found:
         yield found
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether there is no half of a character in it, as in an argument of the command line that is not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

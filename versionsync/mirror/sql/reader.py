@@ -78,7 +78,7 @@ def make_reader(
             raise NoReader(
                 f"the role {raw.info.user} may not do this: {error.diag.message_primary}",
                 hint="Run it once with the URL of an administrator in VERSIONSYNC_DATABASE_URL. Or let one create the "
-                f"role (CREATE ROLE {name} LOGIN), then run this again.",
+                f"role (CREATE ROLE {name} LOGIN PASSWORD …), then run this again.",
             ) from error
 
 

@@ -34,6 +34,12 @@ def test_an_answer_is_a_table(cli: Cli) -> None:
     assert answer.out.splitlines() == ["number  text    empty  bytes", '     1  a, "b"  NULL   00ff']
 
 
+def test_a_time_is_short_for_a_person_and_whole_for_a_program(cli: Cli) -> None:
+    query = "SELECT '2026-03-01T10:00:00.000000Z' AS at, '2026-03-01T10:00:00.000001Z' AS exact"
+    assert cli("sql", query).out.splitlines()[1] == "2026-03-01 10:00:00  2026-03-01T10:00:00.000001Z"
+    assert cli("sql", "--json", query).json["at"] == "2026-03-01T10:00:00.000000Z"
+
+
 def test_an_answer_is_csv(cli: Cli) -> None:
     answer = cli("sql", "--csv", MADE)
     assert list(csv.reader(io.StringIO(answer.out))) == [

@@ -60,6 +60,8 @@ def test_the_rows_and_the_names_of_the_columns_come(reading: Mirror) -> None:
         ("SELECT 1; SELECT 2", "there is more than one statement"),
         ("", "there is no query"),
         (" ; ", "there is no query"),
+        ("SELECT 1\0; SELECT 2", "a character that no text has"),
+        ("SELECT '\udcff'", "a character that no text has"),
     ],
 )
 def test_a_wrong_query_is_refused_with_its_place(reading: Mirror, query: str, message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -293,11 +293,9 @@ def test_sqlite_answers_what_only_reads(sqlite_mirror: Mirror, query: str, expec
     assert answered(sqlite_mirror, query) == expected
 
 
-@pytest.fixture
-def owner(make_postgres_database: MakeDatabase) -> Iterator[psycopg.Connection]:
-    """The owner of a mirror with a table, a view, a sequence and functions beside it."""
-    url = make_postgres_database()
-    with psycopg.connect(_plain(url), autocommit=True) as connection:
+@contextmanager
+def _owned(make: MakeDatabase) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(_plain(make()), autocommit=True) as connection:
         for statement in (
             "CREATE TABLE notes (text text)",
             "INSERT INTO notes VALUES ('first')",
@@ -307,29 +305,45 @@ def owner(make_postgres_database: MakeDatabase) -> Iterator[psycopg.Connection]:
             "SELECT lo_from_bytea(1, 'large')",
             "CREATE PROCEDURE wipe() LANGUAGE sql AS 'DELETE FROM notes'",
             "CREATE FUNCTION wipe_softly() RETURNS bigint LANGUAGE sql AS 'DELETE FROM notes RETURNING 1::bigint'",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",  # which servers before 15 allow
         ):
             connection.execute(statement)
         yield connection
 
 
-@pytest.fixture
-def role() -> str:
-    """The name of a role that is not there yet: roles belong to all databases of a server."""
-    return f"reader_{uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def reader(owner: psycopg.Connection, role: str) -> Iterator[Mirror]:
-    """The same mirror, opened with the role of `db reader`."""
-    url = _url(owner)
+@contextmanager
+def _read(owner: psycopg.Connection) -> Iterator[tuple[str, Mirror]]:
+    role, url = f"reader_{uuid4().hex[:12]}", _url(owner)
     with Mirror.open(url) as mirror:
         make_reader(mirror, role, password="a password")
-    # (on servers before 15 everyone may create tables in the schema public)
-    owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     with Mirror.open(reader_url(url, role, "a password"), reads_only=True) as mirror:
-        yield mirror
-    owner.execute(f"DROP OWNED BY {role}")
-    owner.execute(f"DROP ROLE {role}")
+        yield role, mirror
+    owner.execute(f"DROP OWNED BY {role}".encode())
+    owner.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.fixture(scope="module")
+def owner(make_postgres_database: MakeDatabase) -> Iterator[psycopg.Connection]:
+    """The owner of a mirror with a table, a view, a sequence and functions beside it. No test may change it."""
+    with _owned(make_postgres_database) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def role_and_reader(owner: psycopg.Connection) -> Iterator[tuple[str, Mirror]]:
+    """A role of `db reader`, and the same mirror, opened with it."""
+    with _read(owner) as both:
+        yield both
+
+
+@pytest.fixture
+def role(role_and_reader: tuple[str, Mirror]) -> str:
+    return role_and_reader[0]
+
+
+@pytest.fixture
+def reader(role_and_reader: tuple[str, Mirror]) -> Mirror:
+    return role_and_reader[1]
 
 
 @pytest.mark.postgres
@@ -368,7 +382,6 @@ def test_what_postgresql_lets_every_role_do_ends_with_the_query(
     before = _state(owner)
     answered(reader, query)
     assert answered(reader, "SELECT current_setting('work_mem') = '1GB', count(*) FROM notes") == [(False, 1)]
-    reader.close()
     assert _state(owner) == before
     assert list(owner.notifies(timeout=0, stop_after=1)) == []
     assert owner.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,)
@@ -427,18 +440,15 @@ def test_a_superuser_is_refused(owner: psycopg.Connection) -> None:
     ],
 )
 def test_a_role_that_may_write_is_refused_with_the_reason(
-    owner: psycopg.Connection, reader: Mirror, role: str, right: str, reason: str
+    make_postgres_database: MakeDatabase, right: str, reason: str
 ) -> None:
-    assert answered(reader, "SELECT 1") == [(1,)]
-    owner.execute(right.format(role=role))
-    with pytest.raises(WritableRole, match=reason):
-        answered(reader, "SELECT 1")
-    for undo in (
-        f"REVOKE postgres FROM {role}",
-        f"ALTER ROLE {role} NOSUPERUSER",
-        f"REASSIGN OWNED BY {role} TO CURRENT_USER",
-    ):
-        owner.execute(undo)
+    with _owned(make_postgres_database) as owner, _read(owner) as (role, reader):
+        assert answered(reader, "SELECT 1") == [(1,)]
+        owner.execute(right.format(role=role).encode())
+        with pytest.raises(WritableRole, match=reason):
+            answered(reader, "SELECT 1")
+        for undo in ("REVOKE postgres FROM {}", "ALTER ROLE {} NOSUPERUSER", "REASSIGN OWNED BY {} TO CURRENT_USER"):
+            owner.execute(undo.format(role).encode())
 
 
 def _everything(folder: Path) -> dict[str, str]:
