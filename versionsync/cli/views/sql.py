@@ -63,7 +63,7 @@ def _write_table(output: Output, names: Sequence[str], rows: Iterable[Row]) -> N
 
 
 def _write_lists(output: Output, names: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write each row as lines of a name and a value: a table of so many columns would not fit."""
+    """Write each row as lines of a name and a value: a table of all columns would not fit."""
     columns = [Column("column", style="bold"), Column("value", shrinks=True)]
     for number, row in enumerate(rows):
         if number:

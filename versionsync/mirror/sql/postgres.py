@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.driver_errors import translate_error
+from versionsync.mirror.engine.sqlalchemy_urls import safe_url, secrets_in
 from versionsync.mirror.errors import QueryError, WritableRole
 from versionsync.mirror.sql.answer import Answer, query_error, took_too_long
 from versionsync.mirror.sql.rights import rights_to_write
@@ -120,7 +121,8 @@ def _errors(connection: Connection, query: str, seconds: float | None, *, before
         if state == "42601" and "multiple commands" in said:
             raise query_error("there is more than one statement: write one", query) from error
         if isinstance(error, psycopg.OperationalError) and not state.startswith(("42", "22")):
-            raise translate_error(error, str(connection.engine.url.render_as_string())) or error from error
+            url = connection.engine.url
+            raise translate_error(error, safe_url(url), secrets=secrets_in(url)) or error from error
         position = error.diag.statement_position
         at = int(position) - 1 - before if position else None
         raise query_error(said, query, at, hint=error.diag.message_hint) from error

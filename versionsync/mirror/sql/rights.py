@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["public_rights_to_write", "rights_to_write"]
 
-# Each says a reason in words that do not depend on the role, so that those of PUBLIC can be told from its own.
+# The words of a reason do not depend on the role: so a role's own reasons can be found by leaving out those of PUBLIC.
 _RIGHTS: Final = r"""
 WITH role AS (SELECT unnest(%(roles)s::oid[]) AS id),
 own AS (SELECT * FROM pg_namespace AS n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
