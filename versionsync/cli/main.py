@@ -90,6 +90,7 @@ for command in (
     deleted,
     events,
     sql,
+    restore,
 ):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")

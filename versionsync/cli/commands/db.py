@@ -1,4 +1,4 @@
-"""`versionsync db`: upgrade, check, locate, back up and rebuild the database, and let others read it."""
+"""`versionsync db`: upgrade, check, locate, back up, copy and rebuild the database, and let others read it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import CommandGroup, add_command, flag, option
 from versionsync.cli.terminal.output import Output
 from versionsync.config import FileProblem, SecretProblem
@@ -252,7 +253,7 @@ versionsync db upgrade
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Upgrade, check, locate, back up or rebuild the database, or let others read it.",
+    help="Upgrade, check, locate, back up, copy or rebuild the database, or let others read it.",
     epilog=EXAMPLES,
     no_args_is_help=True,
 )
@@ -492,5 +493,5 @@ def _filling(output: Output, source: str) -> Iterator[Callable[[int, int], None]
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-for verb in (upgrade, current, check, url, backup, reader, rebuild):
+for verb in (upgrade, current, check, url, backup, copy, reader, rebuild):
     add_command(app, verb)
