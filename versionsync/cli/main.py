@@ -19,6 +19,7 @@ from versionsync.cli.commands.demo import demo
 from versionsync.cli.commands.diff import diff
 from versionsync.cli.commands.doctor import doctor
 from versionsync.cli.commands.events import events
+from versionsync.cli.commands.export import export
 from versionsync.cli.commands.health import health
 from versionsync.cli.commands.init import init
 from versionsync.cli.commands.log import log
@@ -89,8 +90,9 @@ for command in (
     as_of,
     deleted,
     events,
-    sql,
+    export,
     restore,
+    sql,
 ):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")
