@@ -19,6 +19,7 @@ NAMES = (
     "projections",
     "questions",
     "restore",
+    "export",
     "simulator",
 )
 
@@ -44,7 +45,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
-    from benchmarks.history import blame, diff, projections, questions
+    from benchmarks.history import blame, diff, export, projections, questions
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -60,6 +61,7 @@ def main() -> None:
         "projections": lambda made: projections.measure(made, small=small),
         "questions": lambda made: questions.measure(made, small=small, large=large),
         "restore": lambda made: restore.measure(made, small=small),
+        "export": lambda made: export.measure(made, small=small, large=large),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

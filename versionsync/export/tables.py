@@ -86,7 +86,7 @@ class Since:
 
 
 _LEFT_OUT: Final = {"source_id", "attributes_exact"}
-"""`source_id` means something in one database only. `attributes_exact` replaces `attributes` where it has a value."""
+"""`source_id` means something in one database only. `attributes_exact` replaces `attributes` if it has a value."""
 _ROWS_AT_ONCE: Final = 4000
 _CONTENTS_AT_ONCE: Final = 500
 
@@ -205,7 +205,7 @@ def _touched_versions(source_id: int, since: Since, last: int) -> Any:
 
 
 def _with_exact_contents(table: ExportTable, rows: Rows) -> Rows:
-    """Return the rows without their last value, which replaces the content where it is not NULL."""
+    """Return the rows without their last value, which replaces the content unless it is NULL."""
     at = next(index for index, column in enumerate(table.columns) if column.name == "attributes")
     return [
         row[:-1] if row[-1] is None else (*row[:at], bytes(row[-1]).decode(), *row[at + 1 : -1])
