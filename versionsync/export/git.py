@@ -28,8 +28,9 @@ from versionsync.export.git_files import Content, RecordFiles, files_of, record_
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.ledger.events import EventType
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.bulk import chunked
+from versionsync.mirror.engine.bulk import chunked, field_names
 from versionsync.mirror.schema import editors, events, models, version_rewrites, versions
+from versionsync.mirror.tables.events import OF_RECORD
 from versionsync.mirror.tables.sources import SourceRow
 
 __all__ = ["GitExported", "export_git"]
@@ -179,17 +180,18 @@ class _Export:
         head = self._repository.head()
         after = 0 if head is None else self._last_event(head)
         commits = 0
-        found = self._events(after)
-        if (first := next(found, None)) is not None:
+        chunk = self._events(after)
+        if chunk:
             if head is not None:
                 self._load_files()
             with self._repository.importing() as stream:
-                for chunk in _with_first(first, found):
+                while chunk:
                     for event, content in self._contents(chunk):
                         self._commit(stream.write, event, content, parent=head if commits == 0 else None)
                         commits += 1
                         if commits % COMMITS_A_CHECKPOINT == 0:
                             stream.write(b"checkpoint\n\n")
+                    chunk = self._events(chunk[-1].id)
         return GitExported(
             source=self._source.name,
             branch=self._repository.branch,
@@ -221,18 +223,14 @@ class _Export:
             if path:
                 self._files.add(record_of_path(path), path)
 
-    def _events(self, after: int) -> Iterator[list[_Event]]:
-        while True:
-            query = _COMMITTED.where(events.c.source_id == self._source.id, events.c.id > after)
-            rows = self._connection.execute(query.order_by(events.c.id).limit(EVENTS_AT_ONCE)).all()
-            if not rows:
-                return
-            yield [_Event(*row) for row in rows]
-            after = rows[-1].id
+    def _events(self, after: int) -> list[_Event]:
+        query = _COMMITTED.where(events.c.source_id == self._source.id, events.c.id > after)
+        rows = self._connection.execute(query.order_by(events.c.id).limit(EVENTS_AT_ONCE))
+        return [_Event(*row) for row in rows]
 
     def _contents(self, chunk: Sequence[_Event]) -> Iterator[tuple[_Event, Content | None]]:
         """Yield each event with the content that its record had then. None: the record has no version yet."""
-        wanted = [event for event in chunk if event.type in CONTENT_EVENTS and event.version_id is not None]
+        wanted = [event for event in chunk if event.type in CONTENT_EVENTS]
         contents = _contents_at(self._connection, self._source.id, wanted)
         for event in chunk:
             content = contents.get(event.id)
@@ -241,12 +239,12 @@ class _Export:
             yield event, content
 
     def _last_content_event(self, event: _Event) -> _Event | None:
-        query = _COMMITTED.where(
+        query = _EVENT.where(
             events.c.source_id == self._source.id,
             events.c.record_id == event.record_id,
             events.c.type.in_(CONTENT_EVENTS),
             events.c.id < event.id,
-        )
+        ).with_hint(events, OF_RECORD, "sqlite")
         row = self._connection.execute(query.order_by(events.c.id.desc()).limit(1)).one_or_none()
         return None if row is None else _Event(*row)
 
@@ -266,7 +264,7 @@ class _Export:
         time = content.created_at if is_version and content is not None else event.occurred_at
         author = self._authors.get((content.editor_type, content.editor_id)) if is_version and content else None
         title = (made.title if made else None) or event.record_id
-        note = {EventType.VERSION_CREATED: ""}.get(EventType(event.type), f" ({event.type.split('.')[1]})")
+        note = "" if event.type == EventType.VERSION_CREATED else f" ({event.type.partition('.')[2]})"
         trailers = [
             *([f"Version-Id: {event.version_id}"] if event.version_id is not None else []),
             f"Record-Id: {event.record_id}",
@@ -287,23 +285,10 @@ class _Export:
         write(b"\n")
 
 
-def _with_first(first: list[_Event], rest: Iterator[list[_Event]]) -> Iterator[list[_Event]]:
-    yield first
-    yield from rest
-
-
-_COMMITTED: Final[Any] = (
-    select(
-        events.c.id,
-        events.c.type,
-        events.c.record_id,
-        events.c.version_id,
-        events.c.model_id,
-        events.c.occurred_at,
-    )
-    .where(events.c.type.in_([str(type) for type in COMMITTED]), events.c.record_id.is_not(None))
-    .with_hint(events, "INDEXED BY events_in_order", "sqlite")
-)
+_EVENT: Final[Any] = select(*(events.c[name] for name in field_names(_Event)))
+_COMMITTED: Final[Any] = _EVENT.where(
+    events.c.type.in_([str(type) for type in COMMITTED]), events.c.record_id.is_not(None)
+).with_hint(events, "INDEXED BY events_in_order", "sqlite")
 
 
 def _authors(connection: Connection, source_id: int) -> dict[tuple[str | None, str | None], str]:
@@ -345,7 +330,8 @@ def _contents_at(connection: Connection, source_id: int, wanted: Sequence[_Event
 
 
 def _rewrites_up_to(connection: Connection, source_id: int, event: _Event) -> int:
-    query = select(func.count()).where(
+    query = select(func.count()).select_from(events).with_hint(events, OF_RECORD, "sqlite")
+    query = query.where(
         events.c.source_id == source_id,
         events.c.record_id == event.record_id,
         events.c.version_id == event.version_id,

@@ -17,7 +17,6 @@ from versionsync.mirror.tables.editors import EditorRow, upsert_editors
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
 
-KEYS = {"records": ("id",), "versions": ("id",), "events": ("id",)}
 BODY = {
     "schema": "dast",
     "document": {"type": "root", "children": [{"type": "paragraph", "children": [{"type": "span", "value": "Fish."}]}]},
