@@ -82,6 +82,7 @@ def files_of(
     """Return the files of a version.
 
     Members are sorted, those of the record as the fields of its model are: the two databases keep other orders.
+    A content that no program could read in this form, such as one with two members of one name, stays as it was sent.
 
     Args:
         content: The version.
@@ -94,16 +95,16 @@ def files_of(
     base = f"{_safe(model)}/{_safe(record_id)}"
     try:
         attributes = load(content.text)
-    except DuplicateMembers:
+        fields = state.schema.of_model(model_id)
+        names = [*(name for name in fields if name in attributes), *sorted(attributes.keys() - set(fields))]
+        ordered = {name: _sorted(attributes[name]) for name in names}
+        files = {f"{base}.json": _bytes(dump(ordered, indent=2) + "\n")}
+        for name, value in ordered.items():
+            for locale, document in _documents(value):
+                path = ".".join((base, _safe(name), *([_safe(locale)] if locale else []), "dast.md"))
+                files[path] = _bytes(text_of(document))
+    except (DuplicateMembers, RecursionError):
         return Files({f"{base}.json": f"{content.text}\n".encode()}, None)
-    fields = state.schema.of_model(model_id)
-    names = [*(name for name in fields if name in attributes), *sorted(attributes.keys() - set(fields))]
-    ordered = {name: _sorted(attributes[name]) for name in names}
-    files = {f"{base}.json": _bytes(dump(ordered, indent=2) + "\n")}
-    for name, value in ordered.items():
-        for locale, document in _documents(value):
-            path = ".".join((base, _safe(name), *([_safe(locale)] if locale else []), "dast.md"))
-            files[path] = _bytes(text_of(document))
     titles = {row.locale: row.title for row in titles_of(content.version_id, record_id, model_id, attributes, state)}
     chosen = next((titles[locale] for locale in ("", *locales, *sorted(titles)) if locale in titles), None)
     return Files(files, chosen)

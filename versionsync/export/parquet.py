@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["ParquetFile", "require_pyarrow"]
 
 GROUP_ROWS: Final = 64 * 1024
-GROUP_BYTES: Final = 16 * 1024 * 1024
+GROUP_BYTES: Final = 8 * 1024 * 1024
 """A row group ends at this size, before compression. Larger ones are read a little faster, and take memory here."""
+PAGE_BYTES: Final = 256 * 1024
 
 
 def require_pyarrow() -> None:
@@ -42,7 +43,14 @@ class ParquetFile:
         short = [column.name for column in table.columns if column.name not in long]
         # A dictionary of contents, or the least and greatest of them, would only take time and room.
         self._writer = pq.ParquetWriter(
-            path, self._schema, compression="zstd", compression_level=1, use_dictionary=short, write_statistics=short
+            path,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=short,
+            write_statistics=short,
+            dictionary_pagesize_limit=PAGE_BYTES,
+            data_page_size=PAGE_BYTES,
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0

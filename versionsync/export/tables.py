@@ -87,8 +87,8 @@ class Since:
 
 _LEFT_OUT: Final = {"source_id", "attributes_exact"}
 """`source_id` means something in one database only. `attributes_exact` replaces `attributes` if it has a value."""
-_ROWS_AT_ONCE: Final = 4000
-_CONTENTS_AT_ONCE: Final = 500
+_ROWS_AT_ONCE: Final = 2000
+_CONTENTS_AT_ONCE: Final = 200
 
 
 def _kind_of(column: SqlColumn[Any]) -> Kind:

@@ -111,6 +111,14 @@ def test_files_that_a_version_no_longer_has_go(office: Office, tmp_path: Path) -
     assert git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD") == "article/record.json\n"
 
 
+def test_a_content_with_two_members_of_one_name_stays_as_it_was_sent(office: Office, tmp_path: Path) -> None:
+    """A file that is sorted would lose one of them."""
+    office.desk.look(Shown("v1", 0, "c", b'{"title":"a","title":"b"}'))
+    exported(office, tmp_path / "git")
+    assert git(tmp_path / "git", "show", "HEAD:article/record.json") == '{"title":"a","title":"b"}\n'
+    assert subjects(tmp_path / "git") == ["article: record"]
+
+
 def test_a_repository_with_other_commits_is_refused(office: Office, tmp_path: Path) -> None:
     """And so is a folder with something else in it."""
     office.write_two_records()
