@@ -11,10 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
-__all__ = ["BEACON", "SCHEMA", "least_for_backfill", "least_for_changes", "least_for_histories", "least_for_listing"]
+__all__ = [
+    "BEACON",
+    "SCHEMA",
+    "least_for_backfill",
+    "least_for_changes",
+    "least_for_histories",
+    "least_for_listing",
+    "least_for_uploads",
+]
 
 RECORDS_PAGE = 500
 VERSIONS_PAGE = 50
+UPLOADS_IN_AN_ADDRESS = 240
 BEACON = 1
 SCHEMA = 1
 SCHEMA_AGAIN = 1
@@ -42,3 +51,11 @@ def least_for_changes(changed: int) -> int:
     No answer proves that for free, so this cannot be reached: an engine that trusts DatoCMS without proof needs it.
     """
     return BEACON + SCHEMA + ceil(changed / RECORDS_PAGE) + changed
+
+
+def least_for_uploads(uploads: int) -> int:
+    """Return how many it takes to read this many uploads by ids of 22 characters.
+
+    A page holds 500, but an address with 500 ids has 12,500 characters. Many servers refuse more than 8,000.
+    """
+    return ceil(uploads / UPLOADS_IN_AN_ADDRESS)

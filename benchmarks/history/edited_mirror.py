@@ -31,7 +31,7 @@ DELETED = START + timedelta(days=300)
 STEP = timedelta(minutes=37)
 MODEL = ModelId("article")
 RECORDS_AT_ONCE = 50
-FRAME_BYTES = 330
+FRAME_BYTES = 550
 PARAGRAPH_BYTES = 330
 FIELDS = (
     ("title", "string", False),
@@ -41,6 +41,9 @@ FIELDS = (
     ("price", "float", False),
     ("published_on", "date", False),
     ("seo", "seo", False),
+    ("author", "link", False),
+    ("related", "links", False),
+    ("picture", "file", False),
 )
 
 
@@ -202,5 +205,8 @@ def _content(number: int, place: int, body: list[list[str]]) -> bytes:
         "price": 1.5 + place // 5,
         "published_on": "2026-03-01",
         "seo": {"title": f"Article {number}", "description": "All about fish", "image": None, "twitter_card": None},
+        "author": f"record-{number % 7:016}",
+        "related": [f"record-{number + place // 5 + step:016}" for step in range(3)],
+        "picture": {"upload_id": f"upload-{number + place // 7:015}", "alt": "A fish", "title": None},
     }
     return json.dumps(attributes).encode()

@@ -76,7 +76,10 @@ def _filling(databases: Databases, *, records: int) -> Table:
             "peak memory",
         ),
         rows,
-        ("The aim is 2,000 versions a second on one core. A version has a structured text and six other fields.",),
+        (
+            "The aim is 2,000 versions a second on one core. A version has a structured text and nine other fields, "
+            "three of them with links.",
+        ),
     )
 
 

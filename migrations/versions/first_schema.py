@@ -24,6 +24,8 @@ def upgrade() -> None:
     _models()
     _fields()
     _editors()
+    _uploads()
+    _upload_changes()
     _runs()
     _leases()
     _records()
@@ -41,6 +43,7 @@ def upgrade() -> None:
     _restore_steps()
     _changes()
     _intervals()
+    _links()
     _titles()
     _projection_cursors()
     _reordered_records()
@@ -77,6 +80,7 @@ def _sources() -> None:
         sa.Column("time_zone", sa.Text()),
         sa.Column("history_retention_days", sa.Integer()),
         sa.Column("blocked_views", JsonText(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("uploads_refused_at", UtcTime()),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sqlite_autoincrement=True,
     )
@@ -134,6 +138,51 @@ def _editors() -> None:
         sa.Column("payload", JsonText()),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_editors_source_id"),
         sa.PrimaryKeyConstraint("source_id", "type", "id", name="pk_editors"),
+    )
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("filename", sa.Text()),
+        sa.Column("basename", sa.Text()),
+        sa.Column("url", sa.Text()),
+        sa.Column("path", sa.Text()),
+        sa.Column("size", sa.BigInteger()),
+        sa.Column("width", sa.Integer()),
+        sa.Column("height", sa.Integer()),
+        sa.Column("mime_type", sa.Text()),
+        sa.Column("format", sa.Text()),
+        sa.Column("md5", sa.Text()),
+        sa.Column("default_field_metadata", JsonText()),
+        sa.Column("tags", JsonText()),
+        sa.Column("created_at", UtcTime()),
+        sa.Column("updated_at", UtcTime()),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("checked_at", UtcTime()),
+        sa.Column("deleted_at", UtcTime()),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_uploads_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_uploads"),
+    )
+    op.create_index("uploads_by_checked_at", "uploads", ["source_id", "checked_at"])
+
+
+def _upload_changes() -> None:
+    op.create_table(
+        "upload_changes",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("upload_id", IdText(), nullable=False),
+        sa.Column("observed_at", UtcTime(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("updated_at", UtcTime()),
+        sa.Column("before", JsonText(), server_default=sa.text("'{}'"), nullable=False),
+        sa.CheckConstraint("kind IN ('changed', 'deleted', 'returned')", name="ck_upload_changes_kind_is_known"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "upload_id"], ["uploads.source_id", "uploads.id"], name="fk_upload_changes_upload_id"
+        ),
+        sa.PrimaryKeyConstraint("source_id", "upload_id", "observed_at", name="pk_upload_changes"),
     )
 
 
@@ -600,6 +649,27 @@ def _intervals() -> None:
     op.create_index("intervals_in_order", "intervals", ["source_id", "kind", "valid_from"])
     ended = "kind = 'published' AND valid_until IS NOT NULL"
     _partial_index("intervals_unpublished", "intervals", "valid_until", condition=ended)
+
+
+def _links() -> None:
+    op.create_table(
+        "links",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("from_ordinal", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("until_ordinal", sa.BigInteger()),
+        sa.Column("target_kind", sa.Text(), nullable=False),
+        sa.Column("target_id", IdText(), nullable=False),
+        sa.Column("field_id", IdText()),
+        sa.Column("field", IdText(), nullable=False),
+        sa.Column("locale", IdText()),
+        sa.Column("block_path", IdText()),
+        sa.CheckConstraint("target_kind IN ('record', 'upload')", name="ck_links_target_kind_is_known"),
+        sa.PrimaryKeyConstraint("source_id", "record_id", "from_ordinal", "number", name="pk_links"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("links_to", "links", ["source_id", "target_id"])
 
 
 def _titles() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Throttled,
         Unavailable,
     )
-    from versionsync.cma.pagination import iterate_items, iterate_versions, model_groups
+    from versionsync.cma.pagination import iterate_items, iterate_versions, model_groups, upload_groups
     from versionsync.cma.permissions import ReadAccess, Role
     from versionsync.cma.rate_limiter import UNLIMITED, RateLimiter
     from versionsync.cma.resources import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Schema,
         Site,
         Unreadable,
+        Upload,
         Webhook,
         WebhookCall,
         WebhookEvents,
@@ -109,6 +110,7 @@ __all__ = [
     "Timeouts",
     "Unavailable",
     "Unreadable",
+    "Upload",
     "Usage",
     "Webhook",
     "WebhookCall",
@@ -118,6 +120,7 @@ __all__ = [
     "iterate_versions",
     "model_groups",
     "open_http",
+    "upload_groups",
 ]
 
 

@@ -42,6 +42,7 @@ from versionsync.cma.resources import (
     Schema,
     Site,
     Unreadable,
+    Upload,
     Webhook,
     WebhookCall,
 )
@@ -61,6 +62,7 @@ BASE_URL: Final = "https://site-api.datocms.com"
 ITEMS_PAGE: Final = 500
 VERSIONS_PAGE: Final = 50
 WEBHOOK_CALLS_PAGE: Final = 500
+UPLOADS_PAGE: Final = 500
 # After two timeouts a smaller page is requested, rather than the same one a third time.
 _PAGE_TIMEOUTS: Final = 2
 _NOT_THERE: Final = frozenset({404, 405, 501})
@@ -310,14 +312,13 @@ class Client:
         """Read a version with complete blocks. Raise NotFound."""
         return await self._one(f"/versions/{_id(version_id)}", decode.item_version, (("nested", "true"),))
 
-    async def upload_ids(self, ids: Sequence[str]) -> frozenset[str]:
-        """Return those of up to 500 ids of uploads that exist. One request."""
-        if not ids:
-            return frozenset()
-        params = [("filter[ids]", ",".join(ids)), ("page[limit]", str(ITEMS_PAGE))]
-        request = ApiRequest("/uploads", tuple(params), "GET", None, self.environment_id, True, _PAGE_TIMEOUTS)
-        page = await self._session.send(request, jsonapi.list_reader(decode.reference, paged=True))
-        return frozenset(id for id in page.value.ids if id is not None)
+    async def uploads(self, ids: Sequence[str]) -> Page[Upload]:
+        """Read those of up to 500 uploads that exist. One request; see `upload_groups` for how many fit into it.
+
+        Raise InvalidRequest with `too_long` if these are too many, and PermissionDenied.
+        """
+        params = [("filter[ids]", ",".join(ids)), *_page(0, len(ids))]
+        return await self._page("/uploads", decode.upload, params)
 
     async def restore_version(self, version_id: str) -> str:
         """Create a new current version with the content of this one, and return the id of the job.

@@ -30,6 +30,7 @@ __all__ = [
     "plan_limit",
     "schema",
     "site",
+    "upload",
 ]
 
 _OWNERS: Final = frozenset({"account", "organization"})
@@ -228,7 +229,26 @@ class _PlanLimitAttributes(msgspec.Struct, frozen=True):
     limit: float | None = None
 
 
+class _UploadAttributes(msgspec.Struct, frozen=True):
+    filename: str | None = None
+    basename: str | None = None
+    url: str | None = None
+    path: str | None = None
+    size: float | None = None
+    width: float | None = None
+    height: float | None = None
+    mime_type: str | None = None
+    format: str | None = None
+    md5: str | None = None
+    default_field_metadata: Raw = Raw(b"null")
+    tags: tuple[str, ...] | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
 _MAX_ID_LENGTH: Final = 255
+_MAX_PIXELS: Final = 2**31 - 1
+_MAX_BYTES: Final = 2**53
 _MAX_POSITION: Final = 2**31 - 1
 
 _ITEM: Final = msgspec.json.Decoder(_Item)
@@ -241,6 +261,7 @@ _FIELD: Final = msgspec.json.Decoder(_Field)
 _REF: Final = msgspec.json.Decoder(out.Ref)
 _JOB_RESULT: Final = msgspec.json.Decoder(Entity[_JobResultAttributes])
 _MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
+_UPLOAD: Final = msgspec.json.Decoder(Entity[_UploadAttributes])
 _PLAN_LIMIT: Final = msgspec.json.Decoder(Entity[_PlanLimitAttributes])
 
 
@@ -381,9 +402,32 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
     return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields), unreadable=tuple(unreadable))
 
 
-def reference(raw: Raw) -> out.Ref:
-    """Decode the type and the id of any entity."""
-    return read(_REF, raw)
+def upload(raw: Raw) -> out.Upload:
+    wire = read(_UPLOAD, raw)
+    file = wire.attributes
+    metadata = bytes(file.default_field_metadata)
+    return out.Upload(
+        id=identifier(wire.id),
+        filename=file.filename,
+        basename=file.basename,
+        url=file.url,
+        path=file.path,
+        size=_whole(file.size, _MAX_BYTES),
+        width=_whole(file.width, _MAX_PIXELS),
+        height=_whole(file.height, _MAX_PIXELS),
+        mime_type=file.mime_type,
+        format=file.format,
+        md5=file.md5,
+        default_field_metadata=None if metadata == b"null" else metadata.decode(),
+        tags=file.tags or (),
+        created_at=maybe_time(file.created_at, "$.attributes.created_at"),
+        updated_at=maybe_time(file.updated_at, "$.attributes.updated_at"),
+    )
+
+
+def _whole(number: float | None, most: int) -> int | None:
+    """Return a number as a column holds it; None: there is none, or it is out of range."""
+    return int(number) if number is not None and 0 <= number <= most else None
 
 
 def job_id(raw: Raw, _: list[Raw]) -> str:

@@ -8,23 +8,23 @@ be read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from versionsync.cma.client import ITEMS_PAGE, VERSIONS_PAGE, Client
+from versionsync.cma.client import ITEMS_PAGE, UPLOADS_PAGE, VERSIONS_PAGE, Client
 from versionsync.cma.errors import CmaError, InvalidRequest, PageShifted, ProtocolError, RepeatedPage, Unavailable
 from versionsync.cma.resources import InvalidResource, Item, ItemVersion, Page
 
-__all__ = ["FILTER_BYTES", "iterate_items", "iterate_versions", "model_groups"]
+__all__ = ["FILTER_BYTES", "iterate_items", "iterate_versions", "model_groups", "upload_groups"]
 
 T = TypeVar("T", bound=Item | ItemVersion)
 Ids = tuple[str | None, ...]
 
 FILTER_BYTES: Final = 6000
-"""The maximum length of a `filter[type]`: 240 models with ids of the usual length."""
+"""The maximum length of a `filter[type]` or `filter[ids]`: 240 ids of the usual length."""
 
 # An overlap of one entry needs a page of two.
 _SMALLEST_PAGE: Final = 2
@@ -35,14 +35,26 @@ def model_groups(models: Sequence[str]) -> list[tuple[str, ...]]:
 
     A group takes at most `FILTER_BYTES` of the URL: servers and proxies refuse long ones, many from 8 KB on.
     """
+    return _groups(models, most=len(models))
+
+
+def upload_groups(ids: Sequence[str], *, most: int = UPLOADS_PAGE) -> list[tuple[str, ...]]:
+    """Split ids of uploads into groups of at most `most`, so that the ids of each fit into one `filter[ids]`.
+
+    Of ids of 22 characters that is 240, of the short numbers of old projects 500.
+    """
+    return _groups(ids, most=most)
+
+
+def _groups(ids: Iterable[str], *, most: int) -> list[tuple[str, ...]]:
     groups: list[list[str]] = []
     room = 0
-    for model in models:
-        size = len(quote(f"{model},", safe=""))
-        if size > room:
+    for id in ids:
+        size = len(quote(f"{id},", safe=""))
+        if size > room or len(groups[-1]) == most:
             groups.append([])
             room = FILTER_BYTES
-        groups[-1].append(model)
+        groups[-1].append(id)
         room -= size
     return [tuple(group) for group in groups]
 

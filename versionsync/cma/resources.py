@@ -26,6 +26,7 @@ __all__ = [
     "Schema",
     "Site",
     "Unreadable",
+    "Upload",
     "Webhook",
     "WebhookCall",
     "WebhookEvents",
@@ -143,6 +144,26 @@ class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
     published_until: datetime | None
     is_valid: bool | None
     attributes_raw: bytes
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in the media area. `default_field_metadata` is JSON text. What upstream does not send is None."""
+
+    id: str
+    filename: str | None
+    basename: str | None
+    url: str | None
+    path: str | None
+    size: int | None
+    width: int | None
+    height: int | None
+    mime_type: str | None
+    format: str | None
+    md5: str | None
+    default_field_metadata: str | None
+    tags: tuple[str, ...]
+    created_at: datetime | None
+    updated_at: datetime | None
 
 
 class Editor(msgspec.Struct, frozen=True, kw_only=True):

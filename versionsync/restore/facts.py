@@ -222,10 +222,10 @@ async def _records(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item
 async def _uploads(client: cma.Client, contents: Iterable[VersionContent]) -> frozenset[str] | None:
     ids = sorted({id for content in contents for id in _upload_ids(content.attributes)})
     try:
-        pages = await asyncio.gather(*(client.upload_ids(chunk) for chunk in chunked(ids, IDS_IN_A_LIST)))
+        pages = await asyncio.gather(*(client.uploads(chunk) for chunk in chunked(ids, IDS_IN_A_LIST)))
     except (cma.PermissionDenied, cma.InvalidRequest):
         return None
-    return frozenset().union(*pages)
+    return frozenset(id for page in pages for id in page.ids if id is not None)
 
 
 def _upload_ids(value: Any) -> Iterable[str]:

@@ -48,6 +48,7 @@ from versionsync.sync.stage_results import RunResult, StageResult, partial_resul
 from versionsync.sync.sweep import Sweep, has_changed, is_unknown, sweep
 from versionsync.sync.temporary_files import PullTask
 from versionsync.sync.unexplained_changes import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
+from versionsync.sync.uploads import save_uploads
 from versionsync.sync.writer import writing
 
 __all__ = ["can_skip", "run_pipeline"]
@@ -106,6 +107,8 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     result.collect_failures()
     ctx.progress.counts.records_failed = len(result.failures)
     result.add(await save_editors(ctx))
+    limit = ctx.options.max_requests
+    result.add(await save_uploads(ctx, requests=None if limit is None else _within_budget(ctx, limit)))
 
 
 async def _rebuild_views(ctx: RunContext, result: RunResult) -> None:

@@ -27,11 +27,13 @@ from versionsync.ledger.safeguards import (
     rewritten,
 )
 from versionsync.ledger.sameness import ContentFields, Sameness, compare_contents
+from versionsync.ledger.upload_ids import upload_ids_in
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import Counts, update_run
+from versionsync.mirror.tables.uploads import insert_upload_ids
 from versionsync.mirror.tables.versions import StoredContent, former_texts, load_versions, stored_contents, stored_texts
 from versionsync.sync.context import RunContext
 from versionsync.sync.pull import FetchedRecord
@@ -95,6 +97,7 @@ class Writer:
         self._room = ByteSemaphore(ctx.limits.queue_bytes)
         self._failures: dict[RecordId, str] = {}
         self._regressed: set[RecordId] = set()
+        self._uploads: set[str] = set()  # those that this run has noted
 
     @property
     def result(self) -> StageResult:
@@ -170,14 +173,17 @@ class Writer:
         ctx, now = self._ctx, self._ctx.now()
         contents = _Contents(record.contents for record in batch)
 
-        def work(tx: Connection) -> tuple[Applied, list[RecordPlan]]:
+        def work(tx: Connection) -> tuple[Applied, list[RecordPlan], set[str]]:
             plans = self._plan(tx, batch, now)
             applied = apply(tx, ctx.lease, plans, contents, observed_at=now, run_id=ctx.run_id)
+            uploads = _uploads_in(plans, contents) - self._uploads
+            insert_upload_ids(tx, ctx.source.id, uploads, observed_at=now)
             counts = self._counts + Counts(records_pulled=len(batch), **asdict(applied))
             update_run(tx, ctx.lease, ctx.run_id, asdict(counts))  # the run may be killed after this commit
-            return applied, plans
+            return applied, plans, uploads
 
-        applied, plans = ctx.database.mirror.transact(work)
+        applied, plans, uploads = ctx.database.mirror.transact(work)
+        self._uploads |= uploads
         for plan in plans:
             for change in plan.changes:
                 if change.before is None:
@@ -314,6 +320,17 @@ def _plan_one(
     if known is None or known.deleted_at is not None or evidence is None:
         return None  # never mirrored, or marked deleted already
     return plan_deletion(known, versions, still_listed=seen, evidence=evidence, observed_at=now)
+
+
+def _uploads_in(plans: Iterable[RecordPlan], contents: Mapping[VersionId, bytes]) -> set[str]:
+    """Return the uploads that new and rewritten versions name."""
+    return {
+        id
+        for plan in plans
+        for change in plan.changes
+        if change.before is None or change.is_rewrite
+        for id in upload_ids_in(contents[change.after.seen.id])
+    }
 
 
 def _compare(stored: StoredContent, fetched: FetchedRecord, version: SeenVersion, fields: ContentFields) -> Sameness:

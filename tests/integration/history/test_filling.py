@@ -24,6 +24,7 @@ from versionsync.mirror.tables.changes import ChangeRow
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
+from versionsync.mirror.tables.projection_cursors import PROJECTIONS
 from versionsync.simulator import World
 
 pytestmark = pytest.mark.both_databases
@@ -222,6 +223,99 @@ def test_a_deleted_record_that_returns_is_there_again(desk: Desk) -> None:
     assert differences_from_rebuild(desk.mirror) == []
 
 
+# --- links ---
+
+
+def links_are(desk: Desk) -> list[tuple[Any, ...]]:
+    """What points where, from which version until which."""
+    return desk.rows(
+        "SELECT l.target_kind, l.target_id, l.field, a.id, z.id FROM links AS l "
+        "JOIN versions AS a ON a.record_id = l.record_id AND a.ordinal = l.from_ordinal "
+        "LEFT JOIN versions AS z ON z.record_id = l.record_id AND z.ordinal = l.until_ordinal ORDER BY 2, a.ordinal"
+    )
+
+
+def with_links(id: str, created: float, *targets: str, flags: str = "", file: str | None = None) -> Shown:
+    """A version that points to these records, and to an upload."""
+    content = {"title": id, "near": list(targets), "picture": file and {"upload_id": file, "alt": id}}
+    return Shown(id, created, flags, json.dumps(content).encode())
+
+
+def define_links(desk: Desk) -> None:
+    """A field with links, and one with a file."""
+    with desk.mirror.write() as tx:
+        fields = [a_field("title"), a_field("near", "links"), a_field("picture", "file")]
+        upsert_schema(tx, desk.lease, [], fields, observed_at=at(0))
+
+
+def test_links_last_from_the_version_that_adds_them_until_the_one_that_lacks_them(desk: Desk) -> None:
+    define_links(desk)
+    first, second = with_links("a", 1, "x"), with_links("b", 2, "x", "y", file="p")
+    desk.look(first, second, with_links("c", 3, "y", flags="c", file="p"))
+    filled(desk)
+    assert links_are(desk) == [
+        ("upload", "p", "picture", "b", None),
+        ("record", "x", "near", "a", "c"),
+        ("record", "y", "near", "b", None),
+    ]
+    take_again(desk)
+    desk.look(first, second, with_links("c", 3, "y", file="p"), with_links("d", 4, "x", flags="c", file="p"))
+    filled(desk)
+    assert links_are(desk) == [
+        ("upload", "p", "picture", "b", None),
+        ("record", "x", "near", "a", "c"),
+        ("record", "x", "near", "d", None),
+        ("record", "y", "near", "b", "d"),
+    ]
+    assert differences_from_rebuild(desk.mirror) == []
+
+
+def test_a_link_that_stays_is_one_row_however_many_versions_have_it(desk: Desk) -> None:
+    define_links(desk)
+    desk.look(*(with_links(f"v{place:02}", place, "x") for place in range(30)), with_links("w", 99, "x", flags="c"))
+    filled(desk)
+    assert links_are(desk) == [("record", "x", "near", "v00", None)]
+
+
+def test_links_of_versions_that_are_found_late_or_rewritten_are_joined_anew(desk: Desk) -> None:
+    """Versions that come before others, so that a link ends which no row began."""
+    define_links(desk)
+    last = with_links("d", 4, "y", flags="c")
+    desk.look(last)
+    filled(desk)
+    assert links_are(desk) == [("record", "y", "near", "d", None)]
+    take_again(desk)
+    desk.look(with_links("c", 3), last)
+    desk.look(with_links("a", 1, "x"), with_links("b", 2, "x"), with_links("c", 3), last)
+    let_go(desk)
+    fill(desk.mirror, events_at_once=1)
+    assert links_are(desk) == [("record", "x", "near", "a", "c"), ("record", "y", "near", "d", None)]
+    assert differences_from_rebuild(desk.mirror) == []
+    take_again(desk)
+    desk.look(with_links("a", 1, "x"), with_links("b", 2, "y"), with_links("c", 3, "y"), last)
+    let_go(desk)
+    fill(desk.mirror, events_at_once=1)
+    assert links_are(desk) == [("record", "x", "near", "a", "b"), ("record", "y", "near", "b", None)]
+    assert differences_from_rebuild(desk.mirror) == []
+
+
+def test_links_follow_versions_that_change_their_order(desk: Desk) -> None:
+    define_links(desk)
+    one, other = with_links("a", 1, "x"), with_links("b", 1, "y")
+    desk.look(one, other, with_links("c", 2, "y", flags="c"))
+    filled(desk)
+    assert links_are(desk) == [("record", "x", "near", "a", "b"), ("record", "y", "near", "b", None)]
+    take_again(desk)
+    desk.look(other, one, with_links("c", 2, "y", flags="c"))
+    filled(desk)
+    assert links_are(desk) == [
+        ("record", "x", "near", "a", "c"),
+        ("record", "y", "near", "b", "a"),
+        ("record", "y", "near", "c", None),
+    ]
+    assert differences_from_rebuild(desk.mirror) == []
+
+
 # --- who may write ---
 
 
@@ -275,7 +369,7 @@ def test_two_processes_that_fill_the_same_batch_do_no_harm(desk: Desk) -> None:
     let_go(desk)
     id = desk.lease.source_id
     empty = ProjectionFiller(desk.mirror, id)
-    for _ in range(3):
+    for _ in PROJECTIONS:
         empty.fill_batch()
     other = ProjectionFiller(desk.mirror, id)
     filler = ProjectionFiller(between(desk.mirror, other.fill_batch), id)

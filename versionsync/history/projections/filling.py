@@ -12,7 +12,7 @@ changed their order. Nothing else that they follow from can change.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from versionsync.history.projections.intervals import INTERVAL_EVENTS
-from versionsync.history.projections.rows import ContentRows, content_rows, interval_rows
+from versionsync.history.projections.rows import ContentRows, content_rows, interval_rows, links_of_records
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.ledger.events import EventType
 from versionsync.mirror.database import Mirror
@@ -29,9 +29,11 @@ from versionsync.mirror.tables.changes import replace_changes
 from versionsync.mirror.tables.events import HistoryEvent, history_events_after, last_event_id
 from versionsync.mirror.tables.intervals import IntervalRow, load_intervals, write_intervals
 from versionsync.mirror.tables.leases import FreeLease, free_lease, lock_free
+from versionsync.mirror.tables.links import LinkRow, write_links
 from versionsync.mirror.tables.projection_cursors import (
     CHANGES,
     INTERVALS,
+    LINKS,
     PROJECTIONS,
     TITLES,
     delete_some_rows,
@@ -46,7 +48,7 @@ from versionsync.mirror.tables.titles import replace_titles
 
 __all__ = ["EVENTS_AT_ONCE", "FORMATS", "FillState", "Filled", "ProjectionFiller", "request_rebuild"]
 
-FORMATS: Final[Mapping[str, int]] = {CHANGES: 1, INTERVALS: 1, TITLES: 1}
+FORMATS: Final[Mapping[str, int]] = {CHANGES: 1, INTERVALS: 1, LINKS: 1, TITLES: 1}
 """How the rows of each projection are computed. Another number here fills it again in every database."""
 
 EVENTS_AT_ONCE: Final = 1000
@@ -111,8 +113,10 @@ class _Snapshot:
 @dataclass(frozen=True, slots=True)
 class _Rows:
     contents: ContentRows
-    gone: list[IntervalRow]
-    new: list[IntervalRow]
+    gone: list[IntervalRow] = field(default_factory=list)
+    new: list[IntervalRow] = field(default_factory=list)
+    gone_links: list[LinkRow] = field(default_factory=list)
+    new_links: list[LinkRow] = field(default_factory=list)
 
 
 class _OvertakenError(Exception):
@@ -160,7 +164,8 @@ class ProjectionFiller:
         except _OvertakenError:
             return Filled(FillState.BUSY, last_event_id=work.last_event_id)
         contents = work.rows.contents if work.rows else ContentRows()
-        versions = len(set(contents.changed) | set(contents.titled))
+        linked = sum(len(record.steps) for record in contents.links.values())
+        versions = max(len(set(contents.changed) | set(contents.titled)), linked)
         self._grown += versions
         return Filled(FillState.MORE, versions, work.after, work.last_event_id, contents.failed)
 
@@ -210,8 +215,8 @@ class ProjectionFiller:
             if event.type in INTERVAL_EVENTS:
                 with_intervals[event.record_id] = None
         contents: ContentRows | None = ContentRows()
-        with_changes, with_titles = CHANGES in filled, TITLES in filled
-        if wanted and (with_changes or with_titles):
+        with_changes, with_titles, with_links = (name in filled for name in (CHANGES, TITLES, LINKS))
+        if wanted and (with_changes or with_titles or with_links):
             contents = content_rows(
                 connection,
                 self._source_id,
@@ -219,19 +224,32 @@ class ProjectionFiller:
                 self._schemas_of(connection, lease),
                 with_changes=with_changes,
                 with_titles=with_titles,
+                with_links=with_links,
                 is_stopped=lambda: self._is_stopped,
             )
         if contents is not None and marked:
             contents = self._with_reordered(connection, lease, contents, marked)
         if contents is None:
             return None
+        rows = _Rows(contents)
+        if contents.links:
+            links = links_of_records(
+                connection,
+                self._source_id,
+                contents.links,
+                self._schemas_of(connection, lease),
+                is_stopped=lambda: self._is_stopped,
+            )
+            if links is None:
+                return None
+            rows = replace(rows, gone_links=links[0], new_links=links[1])
         if INTERVALS not in filled:
-            return _Rows(contents, [], [])
+            return rows
         known = load_intervals(connection, self._source_id, with_intervals)
         computed = interval_rows(connection, self._source_id, list(with_intervals))
         before, after = set(known), set(computed)
-        return _Rows(
-            contents,
+        return replace(
+            rows,
             gone=[row for row in known if row not in after],
             new=[row for row in computed if row not in before],
         )
@@ -239,7 +257,7 @@ class ProjectionFiller:
     def _with_reordered(
         self, connection: Connection, lease: FreeLease, contents: ContentRows, marked: Collection[str]
     ) -> ContentRows | None:
-        """Return `contents` with all changes of the records that are marked."""
+        """Return `contents` with all changes and links of the records that are marked."""
         again = content_rows(
             connection,
             self._source_id,
@@ -254,6 +272,7 @@ class ProjectionFiller:
         contents.changes = [row for row in contents.changes if row.version_id not in done] + again.changes
         contents.changed = [id for id in contents.changed if id not in done] + again.changed
         contents.failed |= again.failed
+        contents.links |= again.links
         return contents
 
     def _schemas_of(self, connection: Connection, lease: FreeLease) -> SchemaHistory:
@@ -279,6 +298,7 @@ class ProjectionFiller:
             replace_changes(tx, self._source_id, contents.changed, contents.changes)
             replace_titles(tx, self._source_id, contents.titled, contents.titles)
             write_intervals(tx, self._source_id, gone=work.rows.gone, new=work.rows.new)
+            write_links(tx, self._source_id, gone=work.rows.gone_links, new=work.rows.new_links)
         unmark_reordered(tx, self._source_id, work.reordered)
 
     def _empty(self, tx: Connection, projection: str) -> None:

@@ -99,7 +99,7 @@ def record_projections(connection: Connection, source_id: int, record_id: str) -
 def computed(connection: Connection, source_id: int, record_id: str) -> RecordProjections:
     """Compute the rows of a record from the core tables."""
     schemas = SchemaHistory.load(connection, source_id)
-    rows = content_rows(connection, source_id, {record_id: None}, schemas)
+    rows = content_rows(connection, source_id, {record_id: None}, schemas, with_links=False)
     assert rows is not None, "nothing stops it"
     place = {version_id: index for index, version_id in enumerate(rows.titled)}
     rows.titles.sort(key=lambda row: (place[row.version_id], row.locale))

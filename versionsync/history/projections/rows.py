@@ -10,6 +10,15 @@ from sqlalchemy import Connection
 
 from versionsync.history.projections.changes import VersionContent, changes_of
 from versionsync.history.projections.intervals import INTERVAL_EVENTS, intervals_of
+from versionsync.history.projections.links import (
+    InconsistentSteps,
+    Link,
+    LinkKey,
+    RecordLinks,
+    link_rows,
+    links_in,
+    step_between,
+)
 from versionsync.history.projections.titles import titles_of
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.ledger.content import ContentError, parse_value
@@ -18,10 +27,11 @@ from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.tables.changes import ChangeRow
 from versionsync.mirror.tables.events import history_events_of
 from versionsync.mirror.tables.intervals import IntervalRow
+from versionsync.mirror.tables.links import LinkRow, load_links
 from versionsync.mirror.tables.titles import TitleRow
 from versionsync.mirror.tables.versions import VersionPlace, stored_texts, version_order
 
-__all__ = ["ContentRows", "content_rows", "interval_rows"]
+__all__ = ["ContentRows", "content_rows", "interval_rows", "links_of_records"]
 
 CONTENTS_AT_ONCE: Final = 32
 
@@ -33,6 +43,7 @@ class ContentRows:
     Attributes:
         changes: What versions changed.
         titles: What they are called.
+        links: The steps between their links, by record.
         changed: The versions whose changes these are: those that were asked for, and those after them.
         titled: The versions whose titles these are.
         failed: The versions that could not be compared, and why. They have no changes.
@@ -40,6 +51,7 @@ class ContentRows:
 
     changes: list[ChangeRow] = field(default_factory=list)
     titles: list[TitleRow] = field(default_factory=list)
+    links: dict[str, RecordLinks] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     titled: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -51,7 +63,8 @@ class _Step:
 
     place: VersionPlace
     is_first: bool
-    is_changed: bool
+    is_new: bool
+    """It, or the one before it, was asked for."""
     is_titled: bool
 
 
@@ -69,9 +82,10 @@ def content_rows(
     *,
     with_changes: bool = True,
     with_titles: bool = True,
+    with_links: bool = True,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> ContentRows | None:
-    """Return the changes and titles of versions, and the changes of those that follow them.
+    """Return the changes, titles and links of versions, and the changes and links of those that follow them.
 
     Only a few contents are in memory at a time.
 
@@ -82,6 +96,7 @@ def content_rows(
         schemas: The schemas of the source in the same snapshot.
         with_changes: Whether to compute changes.
         with_titles: Whether to compute titles.
+        with_links: Whether to compute links.
         is_stopped: Asked before each version. If it is true, this returns None.
 
     Returns:
@@ -92,32 +107,97 @@ def content_rows(
     steps = (
         step
         for record_id, of_record in order.items()
-        for step in _steps(of_record, wanted[record_id], with_changes=with_changes, with_titles=with_titles)
+        for step in _steps(of_record, wanted[record_id], with_pairs=with_changes or with_links, with_titles=with_titles)
     )
+    if with_links:
+        found.links = {
+            record_id: RecordLinks(frozenset(place.ordinal for place in of_record))
+            for record_id, of_record in order.items()
+        }
     before: VersionContent | None = None
+    links: dict[LinkKey, Link] = {}
     for some in chunked(steps, CONTENTS_AT_ONCE):
         contents = _contents(connection, source_id, [step.place for step in some], schemas)
         for step in some:
             if is_stopped():
                 return None
             after = contents[step.place.id]
-            if step.is_changed:
+            if with_changes and step.is_new:
                 _add_changes(found, after, None if step.is_first else before)
             if step.is_titled:
                 _add_titles(found, after)
+            if with_links:
+                of_before, links = links, links if _has_same_links(before, after) else links_in(after)
+                if step.is_new:
+                    step_of = step_between({} if step.is_first else of_before, links)
+                    found.links[step.place.record_id].steps[step.place.ordinal] = step_of
             before = after
     return found
 
 
+def _has_same_links(before: VersionContent | None, after: VersionContent) -> bool:
+    return (
+        before is not None
+        and before.hash == after.hash
+        and before.state is after.state
+        and before.record_id == after.record_id
+        and before.model_id == after.model_id
+    )
+
+
+def links_of_records(
+    connection: Connection,
+    source_id: int,
+    found: Mapping[str, RecordLinks],
+    schemas: SchemaHistory,
+    *,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> tuple[list[LinkRow], list[LinkRow]] | None:
+    """Return the rows of `links` that are gone, and those that are new.
+
+    Args:
+        connection: A snapshot.
+        source_id: The source.
+        found: The steps that were computed in the same snapshot, by record.
+        schemas: The schemas of the source in the same snapshot.
+        is_stopped: Asked before each version. If it is true, this returns None.
+    """
+    known: dict[str, list[LinkRow]] = {record_id: [] for record_id in found}
+    for row in load_links(connection, source_id, found):
+        known[row.record_id].append(row)
+    rows: dict[str, list[LinkRow]] = {}
+    for record_id, record in found.items():
+        try:
+            rows[record_id] = link_rows(record_id, record, known[record_id])
+        except InconsistentSteps:
+            wanted = {record_id: None}
+            again = content_rows(
+                connection,
+                source_id,
+                wanted,
+                schemas,
+                with_changes=False,
+                with_titles=False,
+                is_stopped=is_stopped,
+            )
+            if again is None:
+                return None
+            rows[record_id] = link_rows(record_id, again.links[record_id], ())
+    before = {row for of_record in known.values() for row in of_record}
+    after = {row for of_record in rows.values() for row in of_record}
+    gone = [row for of_record in known.values() for row in of_record if row not in after]
+    return gone, [row for of_record in rows.values() for row in of_record if row not in before]
+
+
 def _steps(
-    of_record: Sequence[VersionPlace], wanted: Collection[str] | None, *, with_changes: bool, with_titles: bool
+    of_record: Sequence[VersionPlace], wanted: Collection[str] | None, *, with_pairs: bool, with_titles: bool
 ) -> Iterator[_Step]:
-    """Yield what is needed of a record, oldest first. The one before a changed version always comes right before it."""
+    """Yield what is needed of a record, oldest first. The one before a new version always comes right before it."""
     asked = {index for index, place in enumerate(of_record) if wanted is None or place.id in wanted}
-    changed = {near for index in asked for near in (index, index + 1) if near < len(of_record)} if with_changes else ()
-    needed = {near for index in changed for near in (index - 1, index) if near >= 0} | (asked if with_titles else set())
+    new = {near for index in asked for near in (index, index + 1) if near < len(of_record)} if with_pairs else ()
+    needed = {near for index in new for near in (index - 1, index) if near >= 0} | (asked if with_titles else set())
     for index in sorted(needed):
-        yield _Step(of_record[index], index == 0, index in changed, with_titles and index in asked)
+        yield _Step(of_record[index], index == 0, index in new, with_titles and index in asked)
 
 
 def _contents(

@@ -114,7 +114,9 @@ def title_of_version(connection: Connection, scope: Scope, key: RecordKey, versi
     if version_id in found or coverage(connection, key.source_id, [TITLES]).is_complete:
         return found.get(version_id)
     schemas = SchemaHistory.load(connection, key.source_id)
-    rows = content_rows(connection, key.source_id, {key.record_id: {version_id}}, schemas, with_changes=False)
+    rows = content_rows(
+        connection, key.source_id, {key.record_id: {version_id}}, schemas, with_changes=False, with_links=False
+    )
     return scope.title(key.source_id, {row.locale: row.title for row in rows.titles} if rows else {})
 
 

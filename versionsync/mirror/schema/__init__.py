@@ -18,10 +18,18 @@ from versionsync.mirror.schema.operational_tables import (
     webhook_queue,
     webhooks,
 )
-from versionsync.mirror.schema.project_tables import editors, fields, models, sources
+from versionsync.mirror.schema.project_tables import (
+    editors,
+    fields,
+    models,
+    sources,
+    upload_changes,
+    uploads,
+)
 from versionsync.mirror.schema.projection_tables import (
     changes,
     intervals,
+    links,
     projection_cursors,
     reordered_records,
     titles,
@@ -34,6 +42,7 @@ __all__ = [
     "fields",
     "intervals",
     "leases",
+    "links",
     "metadata",
     "models",
     "projection_cursors",
@@ -47,6 +56,8 @@ __all__ = [
     "source_claims",
     "sources",
     "titles",
+    "upload_changes",
+    "uploads",
     "version_rewrites",
     "versions",
     "webhook_log_cursors",

@@ -1,14 +1,15 @@
-"""The tables of a project: sources, their models, fields and editors."""
+"""The tables of a project: sources, their models, fields, editors and uploads."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, Identity, Index, Integer, Named, Table, TypedColumns
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, Named, Table, TypedColumns
 
 from versionsync.mirror.schema.column_helpers import (
     binary,
     boolean,
+    column,
     foreign_key,
     foreign_key_to_source,
     identifier,
@@ -20,7 +21,7 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["editors", "fields", "models", "sources"]
+__all__ = ["editors", "fields", "models", "sources", "upload_changes", "uploads"]
 
 
 class _Sources(TypedColumns):
@@ -69,6 +70,9 @@ class _Sources(TypedColumns):
         "The typed views that could not be updated: a JSON object of each view's name and the reason. They stay as "
         "they were. The next run tries again.",
         "'{}'",
+    )
+    uploads_refused_at: Named[datetime | None] = timestamp(
+        "When DatoCMS last refused to show uploads to the token's role. NULL: it shows them, or no run has asked."
     )
 
 
@@ -145,4 +149,59 @@ editors = Table(
     _Editors,
     foreign_key_to_source("editors"),
     comment="Who saved versions and created records. They stay when DatoCMS removes them.",
+)
+
+
+class _Uploads(TypedColumns):
+    source_id: Named[int] = source()
+    id: Named[str] = identifier("DatoCMS's id: the `upload_id` in contents.", key=True)
+    filename: Named[str | None] = text("The name of the file. NULL: the upload was never read, or not found.")
+    basename: Named[str | None] = text("The name without its extension.")
+    url: Named[str | None] = text("The address of the file.")
+    path: Named[str | None] = text("The path of the file in DatoCMS's storage. It changes when the file is replaced.")
+    size: Named[int | None] = column(BigInteger, "The size in bytes.")
+    width: Named[int | None] = number("The width in pixels, of a picture or video.")
+    height: Named[int | None] = number("The height in pixels, of a picture or video.")
+    mime_type: Named[str | None] = text("The type of the file, such as `image/jpeg`.")
+    format: Named[str | None] = text("DatoCMS's word for the format, such as `jpg`.")
+    md5: Named[str | None] = text("The MD5 of the file, in hexadecimal. It changes when the file is replaced.")
+    default_field_metadata: Named[str | None] = json(
+        "Alternative text, title and more that fields take over: a JSON object by locale."
+    )
+    tags: Named[str | None] = json("The tags as a JSON list.")
+    created_at: Named[datetime | None] = timestamp("When it was made, according to DatoCMS.")
+    updated_at: Named[datetime | None] = timestamp("When it was last changed, according to DatoCMS.")
+    first_seen_at: Named[datetime] = timestamp("When a content first named it.")
+    checked_at: Named[datetime | None] = timestamp("When DatoCMS was last asked for it. NULL: not yet.")
+    deleted_at: Named[datetime | None] = timestamp(
+        "When it was first not found. It was deleted, or the token may not see it. What was known stays."
+    )
+
+
+uploads = Table(
+    "uploads",
+    metadata,
+    _Uploads,
+    foreign_key_to_source("uploads"),
+    Index("uploads_by_checked_at", "source_id", "checked_at"),
+    comment="Uploads that contents name, as DatoCMS last showed them. `sync` reads them after the records.",
+)
+
+
+class _UploadChanges(TypedColumns):
+    source_id: Named[int] = source()
+    upload_id: Named[str] = identifier("The upload.", key=True)
+    observed_at: Named[datetime] = timestamp("When versionsync observed it.", key=True)
+    kind: Named[str] = text("`changed`, `deleted` or `returned`.")
+    updated_at: Named[datetime | None] = timestamp("When it changed, according to DatoCMS. NULL: it was deleted.")
+    before: Named[str] = json("The previous values of the columns of `uploads` that changed: a JSON object.", "'{}'")
+
+
+upload_changes = Table(
+    "upload_changes",
+    metadata,
+    _UploadChanges,
+    foreign_key("upload_changes", "uploads", "upload_id"),
+    CheckConstraint("kind IN ('changed', 'deleted', 'returned')", name="ck_upload_changes_kind_is_known"),
+    comment="What changed about uploads from one reading to the next, with the old values.",
 )

@@ -25,7 +25,7 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["changes", "intervals", "projection_cursors", "reordered_records", "titles"]
+__all__ = ["changes", "intervals", "links", "projection_cursors", "reordered_records", "titles"]
 
 
 class _Changes(TypedColumns):
@@ -104,6 +104,35 @@ intervals = Table(
 )
 
 
+class _Links(TypedColumns):
+    source_id: Named[int] = source()
+    record_id: Named[str] = identifier("The record whose content has the link.", key=True)
+    from_ordinal: Named[int] = column(BigInteger, "The first version that has it: `versions.ordinal`.", key=True)
+    number: Named[int] = number("Counts the links that begin with a version, from 1.", key=True)
+    until_ordinal: Named[int | None] = column(
+        BigInteger, "The next version that does not have it: `versions.ordinal`. NULL: all later versions have it."
+    )
+    target_kind: Named[str] = text("What it points to: `record` or `upload`.")
+    target_id: Named[str] = identifier("The id of that record or upload.")
+    field_id: Named[str | None] = identifier("The field: `fields.id`. NULL: the schema has none of this name.")
+    field: Named[str] = identifier("The field's API key, as in the content of the first version.")
+    locale: Named[str | None] = identifier("The locale. NULL: the field is not localized.")
+    block_path: Named[str | None] = identifier(
+        "The ids of the blocks around it, outermost first, with `/` between them. NULL: the record itself has it."
+    )
+
+
+links = Table(
+    "links",
+    metadata,
+    _Links,
+    CheckConstraint("target_kind IN ('record', 'upload')", name="ck_links_target_kind_is_known"),
+    Index("links_to", "source_id", "target_id"),
+    comment="Projection: which records and uploads a record's content names, from which version until which.",
+    sqlite_with_rowid=False,
+)
+
+
 class _Titles(TypedColumns):
     source_id: Named[int] = source()
     version_id: Named[str] = identifier("The version.", key=True)
@@ -127,7 +156,7 @@ titles = Table(
 
 class _ProjectionCursors(TypedColumns):
     source_id: Named[int] = source()
-    projection: Named[str] = identifier("The projection: `changes`, `intervals` or `titles`.", key=True)
+    projection: Named[str] = identifier("The projection: `changes`, `intervals`, `links` or `titles`.", key=True)
     event_id: Named[int] = column(BigInteger, "Every event up to this one is in it: `events.id`.")
     format: Named[int] = number("How its rows are computed. If the program computes them otherwise, it fills it again.")
     filled_at: Named[datetime] = timestamp("When rows were last written.")
@@ -153,6 +182,7 @@ reordered_records = Table(
     metadata,
     _ReorderedRecords,
     foreign_key_to_source("reordered_records"),
-    comment="Records whose versions changed their order or times without an event. `changes` computes them again.",
+    comment="Records whose versions changed their order or times without an event. `changes` and `links` compute them "
+    "again.",
     sqlite_with_rowid=False,
 )

@@ -16,11 +16,12 @@ from sqlalchemy import Column, Connection, Table, delete, select, update
 from versionsync.ledger.ids import RecordId
 from versionsync.mirror.engine.bulk import chunked, run_many
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.schema import changes, intervals, projection_cursors, reordered_records, titles
+from versionsync.mirror.schema import changes, intervals, links, projection_cursors, reordered_records, titles
 
 __all__ = [
     "CHANGES",
     "INTERVALS",
+    "LINKS",
     "PROJECTIONS",
     "TITLES",
     "Cursor",
@@ -36,13 +37,15 @@ __all__ = [
 
 CHANGES: Final = "changes"
 INTERVALS: Final = "intervals"
+LINKS: Final = "links"
 TITLES: Final = "titles"
-PROJECTIONS: Final = (CHANGES, INTERVALS, TITLES)
+PROJECTIONS: Final = (CHANGES, INTERVALS, LINKS, TITLES)
 
 _PARTS: Final[Mapping[str, tuple[Table, Column[str]]]] = MappingProxyType(
     {
         CHANGES: (changes, changes.c.version_id),
         INTERVALS: (intervals, intervals.c.record_id),
+        LINKS: (links, links.c.record_id),
         TITLES: (titles, titles.c.version_id),
     }
 )

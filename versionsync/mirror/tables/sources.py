@@ -29,6 +29,7 @@ __all__ = [
     "update_history_retention",
     "update_project",
     "update_time_format",
+    "update_uploads_refused",
 ]
 
 
@@ -65,7 +66,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """A source as the database has it. `blocked_views`: its typed views that could not be changed, and why."""
+    """A source as the database has it.
+
+    Attributes:
+        blocked_views: Its typed views that could not be changed, and why.
+        uploads_refused_at: When DatoCMS last refused to show uploads. None: it shows them, or was not asked.
+    """
 
     id: int
     name: str
@@ -73,6 +79,7 @@ class SourceRow:
     checkpoint: Checkpoint
     created_at: datetime
     blocked_views: Mapping[str, str] = field(default_factory=dict)
+    uploads_refused_at: datetime | None = None
 
 
 def load_source(connection: Connection, name: str) -> SourceRow | None:
@@ -122,6 +129,11 @@ def update_time_format(tx: Connection, lease: Lease, *, precision: int | None, z
 def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> None:
     """Record for how many days upstream keeps versions. None: permanently, or it is not known."""
     _update(tx, lease, {"history_retention_days": days})
+
+
+def update_uploads_refused(tx: Connection, lease: Lease, at: datetime | None) -> None:
+    """Record when upstream refused to show uploads. None: it shows them."""
+    _update(tx, lease, {"uploads_refused_at": at})
 
 
 def save_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
@@ -182,4 +194,5 @@ def _row(row: Row[Any]) -> SourceRow:
         checkpoint=Checkpoint(**{name: getattr(row, name) for name in CHECKPOINT}),
         created_at=row.created_at,
         blocked_views=json.loads(row.blocked_views),
+        uploads_refused_at=row.uploads_refused_at,
     )

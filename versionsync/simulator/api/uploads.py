@@ -51,7 +51,7 @@ def request_upload(request: Request) -> Response:
     return json_response(Resource(path, "upload_request", {"url": url, "request_headers": {}}), status=201)
 
 
-@ROUTES("GET /uploads")
+@ROUTES("GET /uploads", needs="can_read_uploads")
 def list_uploads(request: Request) -> Response:
     page = request.page(default=30, maximum=500)
     uploads = list(request.environment.uploads.values())
@@ -69,7 +69,7 @@ def list_uploads(request: Request) -> Response:
     return page_response([serializer.upload(upload) for upload in uploads[page]], len(uploads))
 
 
-@ROUTES("GET /uploads/{upload_id}")
+@ROUTES("GET /uploads/{upload_id}", needs="can_read_uploads")
 def get_upload(request: Request) -> Response:
     return _response(request, _upload(request))
 

@@ -156,6 +156,7 @@ class Role:
     id: str
     name: str
     can_read_versions: bool = True
+    can_read_uploads: bool = True
     can_write: bool = True
     can_access_usage: bool = True
     can_edit_schema: bool = True
@@ -255,7 +256,7 @@ class Role:
             raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability=ability, role=self.name)
 
 
-_NOT_UPSTREAM: Final = frozenset({"can_read_versions", "can_write", "can_access_usage"})
+_NOT_UPSTREAM: Final = frozenset({"can_read_versions", "can_read_uploads", "can_write", "can_access_usage"})
 """Abilities of the simulator that the API does not have."""
 ABILITIES: Final = tuple(
     one.name for one in fields(Role) if one.name.startswith("can_") and one.name not in _NOT_UPSTREAM
