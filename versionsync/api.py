@@ -8,7 +8,7 @@
 
 It reads the database alone, never DatoCMS, and works beside a daemon that writes. Answers with many rows are
 iterators: few rows are in memory at a time, and each reads from one snapshot. The commands `log`, `as-of`, `changes`,
-`pending`, `deleted`, `events`, `show`, `diff` and `blame` are made of these methods.
+`pending`, `deleted`, `events`, `show`, `diff`, `blame` and `usage` are made of these methods.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from versionsync.history.model import (
     RecordChanges,
     RecordKey,
     State,
+    Usage,
+    UsageTarget,
     Version,
 )
 from versionsync.history.moments import Moment, read_moment, zone_named
@@ -63,6 +65,7 @@ from versionsync.history.questions.pairs import (
 )
 from versionsync.history.questions.pending import pending
 from versionsync.history.questions.recent import recent
+from versionsync.history.questions.usage import find_target, usages
 from versionsync.history.render.view import Filter
 from versionsync.history.render.words import Names
 from versionsync.history.schema_at import SchemaHistory
@@ -70,6 +73,7 @@ from versionsync.history.scope import Filling, Scope, fillings, history_begins
 from versionsync.mirror.database import Mirror as Database
 from versionsync.mirror.schema import records, versions
 from versionsync.mirror.tables.events import EventFilter
+from versionsync.mirror.tables.projection_cursors import PROJECTIONS
 
 __all__ = [
     "Act",
@@ -98,6 +102,8 @@ __all__ = [
     "State",
     "Time",
     "UnknownName",
+    "Usage",
+    "UsageTarget",
     "Version",
     "open_mirror",
 ]
@@ -183,8 +189,8 @@ class Mirror:
         return self._database.query(lambda connection: history_begins(connection, self._load(connection)))
 
     def filled(self, *projections: str) -> list[Filling]:
-        """Return how far the projections `changes`, `intervals` and `titles` are filled, for each source."""
-        wanted = projections or ("changes", "intervals", "titles")
+        """Return how far the projections `changes`, `intervals`, `links` and `titles` are filled, for each source."""
+        wanted = projections or PROJECTIONS
         return self._database.query(lambda connection: fillings(connection, self._load(connection), wanted))
 
     def record(self, name: str | Record) -> Record:
@@ -466,6 +472,37 @@ class Mirror:
         start, end = self._time(since), self._time(until)
         chosen = find_models(self._scope(), model) if model is not None else ()
         return self._stream(lambda connection, scope: deleted(connection, scope, since=start, until=end, models=chosen))
+
+    def usage_target(self, name: str | Record) -> UsageTarget:
+        """Return the upload or record that `name` means.
+
+        An upload is named by its id, the beginning of it, its file name or a part of that, or its URL.
+
+        Raises:
+            UnknownName: Nothing has this name.
+            AmbiguousName: Several have it; `candidates` lists them.
+        """
+
+        def find(connection: Connection) -> UsageTarget:
+            wanted = name.record_id if isinstance(name, Record) else name
+            return find_target(connection, self._load(connection), wanted)
+
+        return self._database.query(find)
+
+    def usage(self, target: str | Record | UsageTarget, *, now: bool = False, live: bool = False) -> Iterator[Usage]:
+        """Yield where a record or an upload is used and was: what is used now first, then the latest first.
+
+        Args:
+            target: The record or upload; see `usage_target` for its names.
+            now: Only what is used by the newest versions of records that exist.
+            live: Only what is used by live versions.
+
+        Raises:
+            UnknownName: Nothing has this name.
+            AmbiguousName: Several have it.
+        """
+        found = target if isinstance(target, UsageTarget) else self.usage_target(target)
+        return self._stream(lambda connection, scope: usages(connection, scope, found, now=now, live=live))
 
     def events(
         self,

@@ -31,6 +31,7 @@ from versionsync.cli.commands.simulator import simulator
 from versionsync.cli.commands.sql import sql
 from versionsync.cli.commands.status import status
 from versionsync.cli.commands.sync import sync
+from versionsync.cli.commands.usage import usage
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import OUTPUT, ExitCode, error_report
 from versionsync.cli.options import CommandGroup, add_command, flag, shared_options
@@ -85,6 +86,7 @@ for command in (
     show,
     diff,
     blame,
+    usage,
     changes,
     pending,
     as_of,

@@ -29,6 +29,8 @@ __all__ = [
     "RecordChanges",
     "RecordKey",
     "State",
+    "Usage",
+    "UsageTarget",
     "Version",
     "WithEditor",
     "columns_of",
@@ -271,6 +273,66 @@ class Deleted(WithEditor):
     was_published: bool
     actor_type: str | None
     actor_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTarget:
+    """A record or an upload that records may use.
+
+    Attributes:
+        target_kind: `record` or `upload`.
+        name: The title of the record, or the name of the file. None: it is not known.
+        model: The record's model.
+        deleted_at: When its deletion was observed.
+    """
+
+    source: str
+    source_id: int = field(repr=False)
+    target_kind: str
+    target_id: str
+    name: str | None
+    model: str | None = None
+    url: str | None = None
+    mime_type: str | None = None
+    size: int | None = None
+    width: int | None = None
+    height: int | None = None
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """A place where a record uses another record or an upload.
+
+    Attributes:
+        title: What the record that uses it is called now.
+        first_version_id: The first version that has it there.
+        until_version_id: The next version that has it there no longer. None: all later versions have it.
+        since: When that first version was made.
+        until: When it ended: the next version without it was made, or the record was found deleted. None: it goes on.
+        is_current: Whether the newest version of the record has it. False if the record is deleted.
+        is_published: Whether the live version has it.
+        published: When that was live, oldest first.
+    """
+
+    source: str
+    target_kind: str
+    target_id: str
+    record_id: str
+    model: str
+    model_id: str
+    title: str | None
+    field_id: str | None
+    field: str
+    locale: str | None
+    block_path: str | None
+    first_version_id: str
+    until_version_id: str | None
+    since: datetime
+    until: datetime | None
+    is_current: bool
+    is_published: bool
+    published: tuple[Interval, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

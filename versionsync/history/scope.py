@@ -123,7 +123,7 @@ class Filling:
     """How far a projection of a source is filled.
 
     Attributes:
-        projection: `changes`, `intervals` or `titles`.
+        projection: `changes`, `intervals`, `links` or `titles`.
         event_id: Everything up to this event is in it; 0: it is empty.
         last_event_id: The newest event of the source.
         until: It answers what the mirror knew at this time. None: it is empty, or complete.

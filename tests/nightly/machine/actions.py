@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from tests.fixtures.uploads import add_upload, files
 from versionsync.simulator import FULL_ACCESS_TOKEN, ApiError, Selection, World
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.models import Field, Model
@@ -33,7 +34,7 @@ __all__ = [
 Act = Callable[[World, int], object]
 T = TypeVar("T")
 
-TYPES = ("string", "text", "integer", "boolean", "json", "date_time", "rich_text", "single_block")
+TYPES = ("string", "text", "integer", "boolean", "json", "date_time", "rich_text", "single_block", "gallery")
 RETYPED = TYPES[:6]
 ZONES = ("UTC", "Europe/Rome", "America/New_York")
 DEEPEST = 2
@@ -69,6 +70,10 @@ def open_project(world: World, *, records: int) -> None:
     world.create_field(world.account, section, "parts", "rich_text")
     world.create_field(world.account, post, "parts", "rich_text")
     world.create_field(world.account, post, "held_at", "date_time")
+    world.create_field(world.account, post, "near", "links", validators={"items_item_type": {"item_types": [post.id]}})
+    world.create_field(world.account, section, "pictures", "gallery")
+    for number in range(4):
+        add_upload(world, f"{number}.jpg")
     price = world.create_model(world.account, "price", draft_mode=False)
     world.create_field(world.account, price, "title")
     for number in range(records):
@@ -456,6 +461,12 @@ def _value(world: World, field: Field, *, depth: int) -> object:
             value = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         case "rich_text":
             value = _blocks(world, number % 3, depth=depth + 1)
+        case "gallery":
+            ids = sorted(world.environment(None).uploads)
+            value = files(*ids[number % 2 : number % 2 + number % 3])
+        case "links":
+            posts = [id for id, record in world.environment(None).records.items() if record.model.id == field.model_id]
+            value = posts[number % 3 : number % 3 + number % 4]
         case "single_block":
             value = next(iter(_blocks(world, number % 2, depth=depth + 1)), None)
         case _:

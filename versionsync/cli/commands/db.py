@@ -413,7 +413,7 @@ def rebuild(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="What to rebuild: changes, intervals, titles. Default: all.",
+            help="What to rebuild: changes, intervals, links, titles. Default: all.",
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from versionsync.cli.terminal.output import Cell, Output
-from versionsync.history.model import ActKind, FieldChange, Interval, Pending, PendingReason, Version
+from versionsync.history.model import ActKind, FieldChange, Interval, Pending, PendingReason, Usage, Version
 from versionsync.history.moments import in_zone, name_of_zone
 from versionsync.history.names import short_id
 from versionsync.ledger.events import JsonValue
@@ -45,7 +45,7 @@ def time_head(zone: tzinfo, word: str = "time") -> str:
     return f"{word} ({name_of_zone(zone)})"
 
 
-def marks(version: Version, output: Output) -> Cell:
+def marks(version: Version | Usage, output: Output) -> Cell:
     """Return ● for the current version and ◉ for the live one."""
     current, live = (CURRENT_MARK, LIVE_MARK) if output.has_unicode else ("*", "P")
     text = (current if version.is_current else " ") + (live if version.is_published else " ")

@@ -23,7 +23,7 @@ from versionsync.history.scope import Scope
 from versionsync.ledger.content import ContentError, parse_value
 from versionsync.ledger.ids import VersionId
 from versionsync.mirror.engine.bulk import chunked
-from versionsync.mirror.schema import records, versions
+from versionsync.mirror.schema import records, uploads, versions
 from versionsync.mirror.tables.projection_cursors import TITLES
 from versionsync.mirror.tables.versions import stored_texts
 
@@ -111,7 +111,7 @@ def content_of(connection: Connection, source_id: int, version_id: str, schemas:
 
 
 def names_for(connection: Connection, scope: Scope, source_id: int, schema: Schema, values: Iterable[Any]) -> Names:
-    """Return what people call the records that some values may point to, and the fields and models of a schema."""
+    """Return what people call records and files that some values may name, and the fields and models of a schema."""
     ids = list(dict.fromkeys(id for value in values for id in _ids_in(value)))[:MAX_TITLES]
     current: dict[str, str] = {}
     for chunk in chunked(ids):
@@ -124,7 +124,18 @@ def names_for(connection: Connection, scope: Scope, source_id: int, schema: Sche
     if current and not coverage(connection, source_id, [TITLES]).is_complete:
         for id in [id for id, title in titles.items() if title is None][:MAX_COMPUTED]:
             titles[id] = title_of_version(connection, scope, RecordKey(source_id, id), current[id])
-    return Names(schema, titles)
+    return Names(schema, titles, _files(connection, source_id, ids))
+
+
+def _files(connection: Connection, source_id: int, ids: Iterable[str]) -> dict[str, str]:
+    """Return the file names of the uploads among some ids, as far as they are known."""
+    found: dict[str, str] = {}
+    for chunk in chunked(ids):
+        query = select(uploads.c.id, uploads.c.filename).where(
+            uploads.c.source_id == source_id, uploads.c.id.in_(chunk), uploads.c.filename.is_not(None)
+        )
+        found |= {row.id: row.filename for row in connection.execute(query)}
+    return found
 
 
 def _values_in(diff: ContentDiff) -> Iterator[Any]:
