@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tests.fixtures.uploads import add_upload, files
 from versionsync.simulator import Clock, World
 
 __all__ = ["blog", "magazine"]
@@ -33,10 +34,13 @@ def magazine() -> World:
     article = world.create_model(world.account, "article")
     world.create_field(world.account, article, "title")
     world.create_field(world.account, article, "slug", "slug")
+    world.create_field(world.account, article, "pictures", "gallery")
+    picture = add_upload(world, "fish-market.jpg")
     market, bus, _ = (
         world.create(world.user, article, {"title": title, "slug": title.lower().replace(" ", "-")})
         for title in ("Old fish market", "The night bus", "The lost map")
     )
+    world.update(world.user, market.id, {"pictures": files(picture)})
     world.publish(world.user, market.id)
     world.publish(world.user, bus.id)
     world.clock.advance(timedelta(days=2, hours=23))

@@ -40,13 +40,13 @@ def usage(
 
     Examples:
         # Where is this picture, and where was it?
-        versionsync usage 1.jpg
+        versionsync usage fish-market.jpg
 
-        # Which live records link to this author?
-        versionsync usage "Giulia Ferrè" --live
+        # Which live records link to this one?
+        versionsync usage "The old fish market" --live
 
-        # The same for a program, with everything that is known.
-        versionsync usage "Giulia Ferrè" --live --json
+        # For a program, with everything that is known.
+        versionsync usage fish-market.jpg --json
     """
     from versionsync.cli.views.history import id_cell, live_cell, marks, time_head, title_cell
     from versionsync.history.moments import in_zone

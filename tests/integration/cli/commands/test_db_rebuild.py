@@ -67,7 +67,7 @@ def test_one_projection_is_filled_again_and_the_others_stay(cli: Cli, at: dict[s
 def test_an_unknown_name_is_refused_with_the_known_ones(cli: Cli, at: dict[str, str], synced: Path) -> None:
     ran = cli("db", "rebuild", "title", **at)
     assert ran.code == 2
-    assert "there is no projection 'title': choose from changes, intervals, titles" in " ".join(ran.err.split())
+    assert "there is no projection 'title': choose from changes, intervals, links, titles" in " ".join(ran.err.split())
 
 
 def test_a_daemon_that_runs_fills_them_itself(cli: Cli, at: dict[str, str], synced: Path) -> None:

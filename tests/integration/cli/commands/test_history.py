@@ -1,4 +1,4 @@
-"""`versionsync log`, `changes`, `pending`, `as-of`, `deleted` and `events`: what people and programs see."""
+"""`versionsync log`, `changes`, `pending`, `as-of`, `deleted`, `usage` and `events`: what people and programs see."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ COMMANDS = (
     ("changes", "--since", SINCE, "--until", "2026-09-02"),
     ("pending",),
     ("deleted",),
+    ("usage", "1.jpg"),
+    ("usage", "Giulia Ferrè", "--now"),
     ("as-of", "2026-08-20 12:00"),
     ("as-of", "2026-08-20", "Imprint", "--published"),
     ("events",),
@@ -99,6 +101,18 @@ def test_acts_say_who_saved_and_ids_only_on_demand(ask: Ask) -> None:
     with_ids = ask("events", "--limit", "4", "--ids").out.splitlines()
     assert last["record_id"] in with_ids[-1]
     assert with_ids[-1].split()[0] == str(last["id"])
+
+
+def test_usage_shows_the_file_and_where_it_is(ask: Ask) -> None:
+    head, _, columns, *lines = ask("usage", "1.jpg").out.splitlines()
+    assert head.startswith("1.jpg  image/jpeg, 1216 × 800, ")
+    assert columns.split() == ["title", "model", "where", "since", "(UTC)", "until", "live", "record"]
+    assert lines[0].startswith("●◉  ")
+    live = ask("usage", "1.jpg", "--live", "--json").lines
+    assert 0 < len(live) < len(ask("usage", "1.jpg", "--json").lines)
+    assert {one["is_published"] for one in live} == {True}
+    assert {one["target_kind"] for one in live} == {"upload"}
+    assert "No record ever used it." in ask("usage", "page:imprint").err
 
 
 def test_a_time_is_echoed_with_its_zone_on_standard_error(ask: Ask) -> None:
