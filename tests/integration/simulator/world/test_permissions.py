@@ -55,6 +55,7 @@ def test_a_right_token_without_permission_is_told_otherwise(served: Served) -> N
     [
         ("can_read_versions", "GET", "/items/x/versions"),
         ("can_read_versions", "GET", "/versions/x"),
+        ("can_read_uploads", "GET", "/uploads"),
         ("can_write", "DELETE", "/items/x"),
         ("can_edit_schema", "DELETE", "/item-types/post"),
         ("can_manage_users", "GET", "/users"),
