@@ -21,6 +21,7 @@ ORDER = (
     "versions",
     "events",
     "version_rewrites",
+    "erasures",
     "changes",
     "intervals",
     "links",

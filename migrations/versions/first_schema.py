@@ -33,6 +33,7 @@ def upgrade() -> None:
     _records_to_versions()
     _version_rewrites()
     _events()
+    _erasures()
     _source_claims()
     _request_usage()
     _webhook_queue()
@@ -449,6 +450,32 @@ def _events() -> None:
     )
 
 
+def _erasures() -> None:
+    op.create_table(
+        "erasures",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("field_id", IdText()),
+        sa.Column("locale", IdText()),
+        sa.Column("erased_at", UtcTime(), nullable=False),
+        sa.Column("erased_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text()),
+        sa.Column("cleaned_at", UtcTime()),
+        sa.Column("lifted_at", UtcTime()),
+        sa.Column("lifted_by", sa.Text()),
+        sa.Column("lifted_after", sa.BigInteger()),
+        sa.CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="ck_erasures_lift_is_signed"),
+        sa.CheckConstraint("(lifted_at IS NULL) = (lifted_after IS NULL)", name="ck_erasures_lift_has_an_event"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_erasures_record_id"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_erasures"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("erasures_of_record", "erasures", ["source_id", "record_id"])
+
+
 def _source_claims() -> None:
     op.create_table(
         "source_claims",
@@ -559,7 +586,8 @@ def _restore_plans() -> None:
         sa.Column("finished_at", UtcTime()),
         sa.Column("report", sa.Text()),
         sa.CheckConstraint(
-            "state IN ('planned', 'running', 'done', 'partial', 'stopped')", name="ck_restore_plans_state_is_known"
+            "state IN ('planned', 'running', 'done', 'partial', 'stopped', 'erased')",
+            name="ck_restore_plans_state_is_known",
         ),
         sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_restore_plans_holder_has_an_end"),
         sa.CheckConstraint("length(hash) = 32", name="ck_restore_plans_hash_is_sha256"),

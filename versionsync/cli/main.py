@@ -18,6 +18,7 @@ from versionsync.cli.commands.deleted import deleted
 from versionsync.cli.commands.demo import demo
 from versionsync.cli.commands.diff import diff
 from versionsync.cli.commands.doctor import doctor
+from versionsync.cli.commands.erase import erase
 from versionsync.cli.commands.events import events
 from versionsync.cli.commands.export import export
 from versionsync.cli.commands.health import health
@@ -95,6 +96,7 @@ for command in (
     export,
     restore,
     sql,
+    erase,
 ):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")

@@ -13,6 +13,7 @@ __all__ = ["group_events", "kinds_of", "subject_of", "version_of", "words_of"]
 _OF_TYPE: Final = {
     EventType.RECORD_DELETED: ActKind.DELETED,
     EventType.RECORD_RETURNED: ActKind.RETURNED,
+    EventType.RECORD_ERASED: ActKind.ERASED,
     EventType.VERSION_PUBLISHED: ActKind.PUBLISHED,
     EventType.VERSION_UNPUBLISHED: ActKind.UNPUBLISHED,
     EventType.VERSION_REWRITTEN: ActKind.REWRITTEN,
@@ -24,7 +25,7 @@ _OF_TYPE: Final = {
 }
 _ORDER: Final = (
     *(ActKind.DELETED, ActKind.CREATED, ActKind.EDITED, ActKind.REVERTED, ActKind.PUBLISHED, ActKind.UNPUBLISHED),
-    *(ActKind.REWRITTEN, ActKind.MISSING, ActKind.RETURNED),
+    *(ActKind.REWRITTEN, ActKind.MISSING, ActKind.RETURNED, ActKind.ERASED),
 )
 _ABOUT_VERSION: Final = (
     *(EventType.VERSION_CREATED, EventType.VERSION_PUBLISHED, EventType.VERSION_BECAME_CURRENT),
@@ -38,6 +39,7 @@ _WORDS: Final = {
     ActKind.REWRITTEN: "rewritten in place",
     ActKind.MISSING: "lost a version",
     ActKind.RETURNED: "back",
+    ActKind.ERASED: "erased here on request",
 }
 
 

@@ -373,6 +373,8 @@ class ActKind(StrEnum):
     REWRITTEN = "rewritten"
     MISSING = "missing"
     RETURNED = "returned"
+    ERASED = "erased"
+    """Content was erased from the mirror by `versionsync erase`."""
     SCHEMA = "schema"
     SOURCE = "source"
 

@@ -29,6 +29,7 @@ class EventType(StrEnum):
     RECORD_CREATED = "record.created"
     RECORD_DELETED = "record.deleted"
     RECORD_RETURNED = "record.returned"
+    RECORD_ERASED = "record.erased"
     SOURCE_ENVIRONMENT_CHANGED = "source.environment_changed"
     SOURCE_FORMAT_CHANGED = "source.format_changed"
     MODEL_CREATED = "model.created"

@@ -20,7 +20,15 @@ from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion
 from versionsync.ledger.times import TimeText, read_time, same_instant, same_time_text, same_wall_clock
 
-__all__ = ["ContentFields", "Sameness", "compare_contents", "keep_record_times", "keep_version_times", "same_value"]
+__all__ = [
+    "ContentFields",
+    "Sameness",
+    "block_model",
+    "compare_contents",
+    "keep_record_times",
+    "keep_version_times",
+    "same_value",
+]
 
 
 class Sameness(Enum):
@@ -172,8 +180,8 @@ def _inside(
     a: dict[str, object], b: dict[str, object], rule: _Rule, fields: ContentFields, stored_by: int
 ) -> Iterator[_Pair]:
     """The members of two objects that have the same ones; those of a block by the fields of its model."""
-    model_id = None if rule is _Rule.TIME else _block_model(a)
-    if model_id is None or model_id != _block_model(b):
+    model_id = None if rule is _Rule.TIME else block_model(a)
+    if model_id is None or model_id != block_model(b):
         yield from ((a[name], b[name], rule) for name in a)
         return
     for name in a:
@@ -206,7 +214,7 @@ def _null(value: object) -> object:
     return None if value is _MISSING else value
 
 
-def _block_model(value: dict[str, object]) -> ModelId | None:
+def block_model(value: dict[str, object]) -> ModelId | None:
     """The model of a block, None for any other object."""
     if not isinstance(value.get("attributes"), dict):
         return None

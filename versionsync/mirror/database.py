@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy import Connection, Engine, RootTransaction, Table
 
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
@@ -120,6 +120,13 @@ class Mirror:
         It runs again from the start, a few times, if the server ended the transaction before its commit.
         """
         return _retry(self.write, work)
+
+    def clean(self, *tables: Table) -> bool:
+        """Remove from the files what was erased from `tables`; return whether all of it is gone. See `Dialect.clean`.
+
+        No transaction may be open in this thread.
+        """
+        return self.dialect.clean(self._engine, *tables)
 
     def close(self) -> None:
         self._engine.dispose()

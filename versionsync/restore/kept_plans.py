@@ -31,7 +31,7 @@ class KeptPlan:
     """A plan that the mirror keeps, and how far it is.
 
     Attributes:
-        state: `planned`, `running`, `done`, `partial` or `stopped`.
+        state: `planned`, `running`, `done`, `partial` or `stopped`. One that is `erased` is never returned.
         steps: How far each step is, in order.
     """
 
@@ -93,7 +93,7 @@ def kept_plan(mirror: Mirror, source_id: int, id: str, *, file: PlanFile | None 
         file: The file that names it. Its hash must be that of the plan.
 
     Raises:
-        CannotApply: The mirror has no such plan.
+        CannotApply: The mirror has no such plan, or it was emptied by `versionsync erase`.
         PlanChanged: The plan in the mirror is not the one in the file.
     """
 
@@ -105,6 +105,11 @@ def kept_plan(mirror: Mirror, source_id: int, id: str, *, file: PlanFile | None 
             raise CannotApply(
                 f"this mirror keeps no plan {id}",
                 hint=f"Did you mean {meant}?" if meant else "Make one: `versionsync restore --help` has examples.",
+            )
+        if row.state == "erased":
+            raise CannotApply(
+                f"the plan {id} named a record whose content was erased, and was emptied with it",
+                hint="It can be neither applied nor undone. Make a new one.",
             )
         steps = [decode_step(text.encode()) for text in restores.load_steps(connection, source_id, id)]
         plan = decode_plan(row.body.encode(), steps)

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from versionsync import cma
 from versionsync.history.scope import Scope
+from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.schema import records
+from versionsync.mirror.tables.erasures import load_erasures
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.restore.errors import ReadOnlyToken
 from versionsync.restore.facts import read_facts, read_rules
@@ -23,6 +27,8 @@ from versionsync.restore.selection import Wanted, targets_of
 from versionsync.text import count
 
 __all__ = ["PlanningOptions", "make_plan"]
+
+ERASED: Final = "Its content was erased from the mirror on request."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +133,28 @@ def _selected(
     connection: Connection, source: str, wanted: Wanted, targets: Sequence[Target] | None
 ) -> tuple[SourceRow, list[Target]]:
     scope = Scope.load(connection, [source])
-    return scope.sources[0], targets_of(connection, scope, wanted) if targets is None else list(targets)
+    row = scope.sources[0]
+    found = targets_of(connection, scope, wanted) if targets is None else list(targets)
+    return row, _without_erased(connection, row.id, found)
+
+
+def _without_erased(connection: Connection, source_id: int, targets: Sequence[Target]) -> list[Target]:
+    """Return `targets`; those with a version that was erased say that they cannot be restored.
+
+    What the mirror has of them is not what DatoCMS has, so that a restore would empty it there.
+    """
+    erasures = load_erasures(connection, source_id)
+    found = []
+    for target in targets:
+        record_id, ids = RecordId(target.record_id), {target.version_id, target.live_version_id}
+        if target.version_id is not None and record_id in erasures.by_record:
+            current = select(records.c.current_version_id).where(
+                records.c.source_id == source_id, records.c.id == record_id
+            )
+            ids.add(connection.scalar(current))
+        is_erased = any(erasures.of(record_id, VersionId(id)) for id in ids if id is not None)
+        found.append(replace(target, why_not=target.why_not or ERASED) if is_erased else target)
+    return found
 
 
 async def _checked(planner: Planner, steps: tuple[Step, ...], preflight: Preflight) -> tuple[Step, ...]:

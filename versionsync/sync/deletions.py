@@ -254,7 +254,8 @@ class _DeletionCheck:
             seen = seen_record(item)
             if not same_fingerprint(seen.fingerprint, record.fingerprint):
                 task, retry_seconds = PullTask(seen, record), self._ctx.timings.retry
-                await writer.put(await pull_record(self._client, task, retry_seconds=retry_seconds))
+                pulled = await pull_record(self._client, task, erasures=writer.erasures, retry_seconds=retry_seconds)
+                await writer.put(pulled)
             if not was_listed:
                 self.result += partial_result(f"record {record.id} was not listed, but it exists")
 
@@ -274,7 +275,8 @@ class _DeletionCheck:
         evidence = {model: proof for model, proof in proofs.items() if proof is not None}
 
         async def delete(record: KnownRecord) -> None:
-            await writer.put(await read_history(self._client, record.id, evidence[record.model_id]))
+            proof = evidence[record.model_id]
+            await writer.put(await read_history(self._client, record.id, proof, erasures=writer.erasures))
 
         deleted = [record for record in absent if record.model_id in evidence]
         self.result += StageResult(changed=len(deleted))

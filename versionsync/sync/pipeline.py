@@ -327,7 +327,7 @@ async def _pull_and_write(
             task = await task_of(thing)
             if writer.accept_regressions:  # the mirror's state does not limit what is read
                 task = PullTask(task.record, None, to_the_end=True)
-            pulled = await pull_record(ctx.client, task, retry_seconds=ctx.timings.retry)
+            pulled = await pull_record(ctx.client, task, erasures=writer.erasures, retry_seconds=ctx.timings.retry)
             if pulled.is_inconsistent:
                 inconsistent.add(pulled.id)
             elif pulled.id in doubted:

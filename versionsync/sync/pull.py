@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from versionsync import cma
 from versionsync.errors import VersionsyncError
+from versionsync.ledger.erasure import Erasures
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import DeletionEvidence, SeenRecord, SeenVersion
 from versionsync.ledger.safeguards import is_meta_stale
@@ -72,8 +73,8 @@ class FetchedRecord:
         return self.contents.size + VERSION_BYTES * len(self.versions)
 
 
-async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: float) -> FetchedRecord:
-    """Return the versions of `task.record` that may differ from the mirror.
+async def pull_record(client: cma.Client, task: PullTask, *, erasures: Erasures, retry_seconds: float) -> FetchedRecord:
+    """Return the versions of `task.record` that may differ from the mirror, without content that was erased here.
 
     This takes one request for a record with up to 50 versions, and for most of the longer ones. If an answer is old, it
     asks again, first at once and then after `retry_seconds`.
@@ -90,7 +91,7 @@ async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: floa
             if is_stale:
                 await asyncio.sleep(retry_seconds * (attempt - 1))
                 task = await _refetch(client, task)
-            pulled = await _read(client, task.record.id, task)
+            pulled = await _read(client, task.record.id, task, erasures)
         except (cma.PageShifted, RecordMissing) as error:
             if is_last:
                 raise
@@ -105,16 +106,18 @@ async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: floa
     raise StaleResponse("its versions are older than what upstream showed before")
 
 
-async def read_history(client: cma.Client, record_id: RecordId, evidence: DeletionEvidence) -> FetchedRecord:
+async def read_history(
+    client: cma.Client, record_id: RecordId, evidence: DeletionEvidence, *, erasures: Erasures
+) -> FetchedRecord:
     """Return the whole history that DatoCMS still lists of a deleted record. It may be empty."""
     try:
-        fetched = await _read(client, record_id, None)
+        fetched = await _read(client, record_id, None, erasures)
     except RecordMissing:
         fetched = FetchedRecord(id=record_id, contents=ContentSpool(), is_complete=True)
     return replace(fetched, evidence=evidence)
 
 
-async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> FetchedRecord:
+async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None, erasures: Erasures) -> FetchedRecord:
     """Return all versions of a record, or as many as `task` needs."""
     contents, listed = ContentSpool(), list[SeenVersion]()
     former: Sequence[SeenVersion] | None = None
@@ -122,9 +125,9 @@ async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) 
         async for page in cma.iterate_versions(client, record_id):
             if page.bad:
                 raise page.bad[0].error
-            listed.extend(_keep(version, contents) for version in page.items)
+            listed.extend(_keep(version, record_id, contents, erasures) for version in page.items)
             if task and _covers_published(task, listed, page.total):
-                former = await _formerly_published(client, task, listed, contents)
+                former = await _formerly_published(client, task, listed, contents, erasures)
                 if former is not None:
                     break
             del page  # its contents are spooled: free their memory before the next page comes
@@ -160,7 +163,7 @@ def _covers_published(task: PullTask, listed: Sequence[SeenVersion], total: int)
 
 
 async def _formerly_published(
-    client: cma.Client, task: PullTask, listed: Sequence[SeenVersion], contents: ContentSpool
+    client: cma.Client, task: PullTask, listed: Sequence[SeenVersion], contents: ContentSpool, erasures: Erasures
 ) -> Sequence[SeenVersion] | None:
     """Return the version that was published at the last sync, if it is below `listed` and may no longer be.
 
@@ -172,7 +175,7 @@ async def _formerly_published(
     if _is_live(task.record) and not any(version.is_published for version in listed):
         return ()
     try:
-        return (_keep(await client.version(former), contents),)
+        return (_keep(await client.version(former), task.record.id, contents, erasures),)
     except cma.NotFound:
         return None
 
@@ -220,13 +223,16 @@ def _is_live(record: SeenRecord) -> bool:
     return record.status in ("published", "updated") or (record.status is None and record.published_at is not None)
 
 
-def _keep(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:
-    """Add the content of a version to `contents`, and return the rest. The hash of its content is not computed yet."""
-    id = VersionId(version.id)
-    contents.add(id, bytes(version.attributes_raw))
+def _keep(version: cma.ItemVersion, record_id: RecordId, contents: ContentSpool, erasures: Erasures) -> SeenVersion:
+    """Add the content of a version to `contents`, and return the rest. The hash of its content is not computed yet.
+
+    What was erased on request goes no further than this: not to a temporary file, not into a hash.
+    """
+    id, model_id = VersionId(version.id), ModelId(version.item_type_id)
+    contents.add(id, erasures.erased(record_id, id, model_id, bytes(version.attributes_raw)))
     return SeenVersion(
         id=id,
-        model_id=ModelId(version.item_type_id),
+        model_id=model_id,
         created_at=version.created_at,
         editor=editor_of(version.editor),
         is_current=version.is_current,

@@ -15,6 +15,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from versionsync.ledger.content import ContentError, content_hash
+from versionsync.ledger.erasure import Erasures
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.plan import InconsistentHistory, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import KnownRecord, SeenVersion, Version
@@ -30,6 +31,7 @@ from versionsync.ledger.sameness import ContentFields, Sameness, compare_content
 from versionsync.ledger.upload_ids import upload_ids_in
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.errors import ContentRejected
+from versionsync.mirror.tables.erasures import load_erasures
 from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import Counts, update_run
@@ -87,10 +89,15 @@ class Writer:
     `put` may be called by any number of workers; `run` is the one that writes. A record that cannot be planned, or
     that the database refuses, is a failure of its own and stops no other (invariant 13). A record in an older state
     than the mirror's is not written but reported as regressed, unless the writer accepts regressions.
+
+    Attributes:
+        erasures: What was erased on request, and must not be put into it. An erasure needs the lease that this run
+            holds, so none is added meanwhile.
     """
 
-    def __init__(self, ctx: RunContext, *, accept_regressions: bool) -> None:
+    def __init__(self, ctx: RunContext, *, erasures: Erasures, accept_regressions: bool) -> None:
         self._ctx = ctx
+        self.erasures = erasures
         self.accept_regressions = accept_regressions
         self._counts = ctx.progress.counts
         self._queue: asyncio.Queue[FetchedRecord | None] = asyncio.Queue()
@@ -272,7 +279,8 @@ async def writing(ctx: RunContext, *, accept_regressions: bool = False) -> Async
 
     In the first sync of an environment the writer accepts regressions: the mirror's state says nothing about it.
     """
-    writer = Writer(ctx, accept_regressions=accept_regressions or ctx.is_first_sync)
+    erasures = await ctx.read(load_erasures)
+    writer = Writer(ctx, erasures=erasures, accept_regressions=accept_regressions or ctx.is_first_sync)
     error: Exception | None = None
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run())

@@ -6,7 +6,7 @@ So a run never waits for a projection, and two processes can fill at once withou
 transaction that writes the rows, so nothing is lost or left out when a process is killed.
 
 Rows are computed again for each version that is new or rewritten, for the one after it, and for records whose versions
-changed their order. Nothing else that they follow from can change.
+changed their order or lost content by an erasure. Nothing else that they follow from can change.
 """
 
 from __future__ import annotations
@@ -208,10 +208,12 @@ class ProjectionFiller:
         for event in events:
             if event.record_id is None:
                 continue
-            if event.type in _CONTENT_EVENTS and event.version_id is not None:
+            if event.type == EventType.RECORD_ERASED.value:
+                wanted[event.record_id] = None
+            elif event.type in _CONTENT_EVENTS and event.version_id is not None:
                 of_record = wanted.setdefault(event.record_id, set())
-                assert of_record is not None
-                of_record.add(event.version_id)
+                if of_record is not None:
+                    of_record.add(event.version_id)
             if event.type in INTERVAL_EVENTS:
                 with_intervals[event.record_id] = None
         contents: ContentRows | None = ContentRows()

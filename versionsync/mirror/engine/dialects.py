@@ -6,6 +6,7 @@ Column types are in `types.py`, opening a database is in `engine.py`.
 from __future__ import annotations
 
 import re
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sqlalchemy.schema import SetColumnComment, SetTableComment
 from sqlalchemy.sql.dml import Insert
 
 from versionsync.mirror.engine.bulk import SqlRow, copy_many, run_many
+from versionsync.mirror.engine.driver_errors import our_errors
 from versionsync.mirror.engine.jsonb import jsonb_form
 from versionsync.mirror.engine.types import UtcTime
 from versionsync.mirror.errors import NotAMirror
@@ -158,6 +160,20 @@ class Dialect(ABC):
     def analyze_grown(self, tx: Connection) -> None:  # noqa: B027 - for one database only
         """Analyze all tables after many rows were written."""
 
+    def overwrite_deleted(self, tx: Connection) -> None:  # noqa: B027 - for one database only
+        """Overwrite what this transaction deletes, instead of leaving it in free parts of the file."""
+
+    @abstractmethod
+    def clean(self, engine: Engine, *tables: Table) -> bool:
+        """Free the database of what was deleted or replaced in `tables` and is still in its files.
+
+        SQLite writes the whole file again and empties its log; that needs free space of twice the file. PostgreSQL
+        vacuums and analyzes the tables: no query can read the old rows any more.
+
+        Returns:
+            Whether that is done. False: another process reads an old state, so the log of SQLite still has some of it.
+        """
+
     def lock_migrations(self, tx: Connection) -> None:  # noqa: B027 - for one database only
         """Let other processes wait with their migration until this transaction ends."""
 
@@ -250,6 +266,22 @@ class Sqlite(Dialect):
         """
         tx.exec_driver_sql(f"PRAGMA analysis_limit = {SAMPLED_ROWS:d}")
         tx.exec_driver_sql("ANALYZE")
+
+    def overwrite_deleted(self, tx: Connection) -> None:
+        tx.exec_driver_sql("PRAGMA secure_delete = ON")
+
+    def clean(self, engine: Engine, *tables: Table) -> bool:
+        with engine.connect() as connection, our_errors(connection):
+            driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+            driver.execute("PRAGMA query_only = OFF")  # a transaction that reads leaves it on
+            driver.execute("PRAGMA secure_delete = ON")
+            if driver.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone():
+                # The statistics may hold samples of titles.
+                driver.execute(f"PRAGMA analysis_limit = {SAMPLED_ROWS:d}")
+                driver.execute("ANALYZE")
+            driver.execute("VACUUM")
+            is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not is_busy
 
     def occupants(self, tx: Connection, names: Collection[str]) -> dict[str, Occupant]:
         wanted = {name.casefold(): name for name in names}  # SQLite's names ignore case
@@ -403,6 +435,11 @@ class Postgres(Dialect):
         known = tx.scalar(self.ROWS_WHEN_LAST_ANALYZED, {"name": tables[0].name}) or 0
         if known < ENOUGH_ROWS:
             tx.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
+
+    def clean(self, engine: Engine, *tables: Table) -> bool:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"VACUUM (ANALYZE) {', '.join(table.name for table in tables)}")
+        return True
 
     def lock_migrations(self, tx: Connection) -> None:
         tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})

@@ -5,7 +5,7 @@ stored. Migrations make the database, and a test compares them with these tables
 """
 
 from versionsync.mirror.schema.column_helpers import metadata
-from versionsync.mirror.schema.history_tables import events, records, version_rewrites, versions
+from versionsync.mirror.schema.history_tables import erasures, events, records, version_rewrites, versions
 from versionsync.mirror.schema.operational_tables import (
     leases,
     request_usage,
@@ -38,6 +38,7 @@ from versionsync.mirror.schema.projection_tables import (
 __all__ = [
     "changes",
     "editors",
+    "erasures",
     "events",
     "fields",
     "intervals",

@@ -27,7 +27,7 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["PENDING", "events", "records", "version_rewrites", "versions"]
+__all__ = ["PENDING", "erasures", "events", "records", "version_rewrites", "versions"]
 
 PENDING = "deleted_at IS NULL AND (status IS NULL OR status <> 'published')"
 """The condition of records that may have a version that is not live. A query that repeats it is answered by an index.
@@ -226,5 +226,38 @@ events = Table(
     Index("events_without_record", "source_id", "key", unique=True, **partial("record_id IS NULL")),  # NULLs differ
     Index("events_in_order", "source_id", "id"),
     comment="Every transition of a version, a record or the schema, written in the same transaction as the change.",
+    sqlite_autoincrement=True,
+)
+
+
+class _Erasures(TypedColumns):
+    id: Named[int] = autoincrement("Rises. `versionsync erase --lift` takes it.")
+    source_id: Named[int] = source(key=False)
+    record_id: Named[str] = identifier("The record whose content was erased.")
+    field_id: Named[str | None] = identifier("The field: `fields.id`. NULL: all of the content.")
+    locale: Named[str | None] = identifier("The locale. NULL: all locales.")
+    erased_at: Named[datetime] = timestamp("When it was erased.")
+    erased_by: Named[str] = text("The user and the host that erased it.")
+    reason: Named[str | None] = text("The reason that was given.")
+    cleaned_at: Named[datetime | None] = timestamp(
+        "When the database was vacuumed after it. NULL: its files may still hold what was erased."
+    )
+    lifted_at: Named[datetime | None] = timestamp("When it was lifted: later versions are mirrored whole again.")
+    lifted_by: Named[str | None] = text("The user and the host that lifted it.")
+    lifted_after: Named[int | None] = column(
+        BigInteger,
+        "The last event when it was lifted: `events.id`. Versions that were mirrored by then stay erased.",
+    )
+
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _Erasures,
+    foreign_key("erasures", "records", "record_id"),
+    both_or_none("lifted_at", "lifted_by", "ck_erasures_lift_is_signed"),
+    both_or_none("lifted_at", "lifted_after", "ck_erasures_lift_has_an_event"),
+    Index("erasures_of_record", "source_id", "record_id"),
+    comment="What was erased on request. While a row is not lifted, syncs keep none of that content.",
     sqlite_autoincrement=True,
 )

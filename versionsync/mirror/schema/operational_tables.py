@@ -257,7 +257,8 @@ class _RestorePlans(TypedColumns):
     undoes_id: Named[str | None] = identifier("The plan that this one takes back.")
     body: Named[str] = text("The plan without its steps: a JSON object.")
     state: Named[str] = text(
-        "`planned`, `running`, `done`, `partial` (some steps failed), or `stopped` (to be continued)."
+        "`planned`, `running`, `done`, `partial` (some steps failed), `stopped` (to be continued), or `erased` (it "
+        "named a record that was erased, and holds nothing any more)."
     )
     holder: Named[str | None] = json("The process that carries it out.")
     expires_at: Named[datetime | None] = timestamp("When another process may continue it, if `holder` does not report.")
@@ -272,7 +273,8 @@ restore_plans = Table(
     _RestorePlans,
     foreign_key_to_source("restore_plans"),
     CheckConstraint(
-        "state IN ('planned', 'running', 'done', 'partial', 'stopped')", name="ck_restore_plans_state_is_known"
+        "state IN ('planned', 'running', 'done', 'partial', 'stopped', 'erased')",
+        name="ck_restore_plans_state_is_known",
     ),
     both_or_none("holder", "expires_at", "ck_restore_plans_holder_has_an_end"),
     CheckConstraint("length(hash) = 32", name="ck_restore_plans_hash_is_sha256"),

@@ -27,6 +27,7 @@ __all__ = [
     "claim_plan",
     "count_steps",
     "finish_plan",
+    "holder_of_plan",
     "insert_plan",
     "load_plan",
     "load_plans",
@@ -141,15 +142,9 @@ def count_steps(connection: Connection, source_id: int) -> dict[str, dict[str, i
 
 def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, at: datetime) -> str | None:
     """Claim a plan for `holder`. Return None, or what holds it: another process that is alive."""
-    held = tx.execute(
-        select(restore_plans.c.holder, case((restore_plans.c.expires_at <= dialect_of(tx).now(), 1), else_=0))
-        .where(*_is(source_id, plan_id))
-        .with_for_update()
-    ).one()
-    if held[0] is not None and not held[1]:
-        other = Holder.from_json(held[0])
-        if other != holder and not other.is_known_dead():
-            return str(other)
+    other = holder_of_plan(tx, source_id, plan_id)
+    if other is not None and other != holder:
+        return str(other)
     tx.execute(
         update(restore_plans)
         .where(*_is(source_id, plan_id))
@@ -161,6 +156,17 @@ def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, 
         )
     )
     return None
+
+
+def holder_of_plan(tx: Connection, source_id: int, plan_id: str) -> Holder | None:
+    """Lock a plan, and return the process that carries it out. None: no process that may be alive."""
+    held = tx.execute(
+        select(restore_plans.c.holder, case((restore_plans.c.expires_at <= dialect_of(tx).now(), 1), else_=0))
+        .where(*_is(source_id, plan_id))
+        .with_for_update()
+    ).one()
+    holder = None if held[0] is None or held[1] else Holder.from_json(held[0])
+    return None if holder is None or holder.is_known_dead() else holder
 
 
 def renew_claim(tx: Connection, source_id: int, plan_id: str, holder: Holder) -> bool:
