@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +22,7 @@ from tests.fixtures.sync_env import MakeSyncEnv
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cma import errors as cma_errors
 from versionsync.config import errors as config_errors
+from versionsync.erasure.carry_out import erase, plan_erasure
 from versionsync.ledger.events import EventType
 from versionsync.mirror import errors as mirror_errors
 from versionsync.mirror.schema import events
@@ -110,6 +111,8 @@ def test_events_are_as_they_are_documented(make_sync_env: MakeSyncEnv) -> None:
     for act in _acts(post.id, field.id):
         sync_env.act(act)
         sync_env.sync()
+    target = plan_erasure(sync_env.mirror, (), post.id).target
+    erase(sync_env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
     query = select(events.c.type, events.c.occurred_basis, events.c.data)
     with sync_env.mirror.read() as connection:
         told = [(row.type, row.occurred_basis, set(json.loads(row.data))) for row in connection.execute(query)]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -33,6 +33,7 @@ from tests.nightly.machine.actions import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, 
 from tests.nightly.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
 from tests.nightly.machine.harness import Disturbance, Harness, Meanwhile, Planted
 from tests.nightly.machine.oracle import Oracle, contradictions, written
+from versionsync.erasure.carry_out import erase, plan_erasure
 from versionsync.history.projections.filling import FillState, ProjectionFiller
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
@@ -305,6 +306,16 @@ class Breaking(RuleBasedStateMachine):
         if seen and report is not None and report.outcome is Outcome.FAILED:
             assert isinstance(report.error, LeaseLost), report.error
             assert written(self.watcher) == seen[0]
+
+    @rule(whom=whom)
+    def erase_a_record(self, whom: int) -> None:
+        """Somebody asks for it: no run may bring any of it back, and its flags and events go on."""
+        with self.watcher.read() as connection:
+            known = connection.scalars(select(records.c.id).order_by(records.c.id)).all()
+        if not known or not self.is_lease_free():
+            return
+        target = plan_erasure(self.mirror, (), known[whom % len(known)]).target
+        erase(self.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
 
     @rule(events=st.sampled_from([1, 3, 20, 1000]), batches=st.integers(1, 5))
     def fill_projections(self, events: int, batches: int) -> None:

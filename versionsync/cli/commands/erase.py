@@ -1,4 +1,4 @@
-"""`versionsync erase`: remove content from the mirror on request, for good."""
+"""`versionsync erase`: remove content from the mirror on request, and keep it away."""
 
 from __future__ import annotations
 

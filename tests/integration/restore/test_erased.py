@@ -1,0 +1,30 @@
+"""A record whose content was erased from the mirror is not restored: that would empty it upstream."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.integration.restore.conftest import RestoreEnv
+from versionsync.erasure.carry_out import erase, plan_erasure
+from versionsync.restore.selection import Wanted
+
+
+def test_an_erased_record_is_left_alone(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    erased, other = (
+        env.act(lambda world, title=title: world.create(world.account, "post", {"title": title}))
+        for title in ("The old fish market", "The new one")
+    )
+    restoring.mirror()
+    before = restoring.now()
+    env.act(lambda world: world.update(world.account, erased.id, {"title": "changed"}))
+    env.act(lambda world: world.update(world.account, other.id, {"title": "changed"}))
+    restoring.mirror()
+    target = plan_erasure(env.mirror, (), erased.id).target
+    erase(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
+
+    plan = restoring.plan(Wanted(model="post", at=before))
+    assert [(one.record_id, one.why) for one in plan.left_alone] == [
+        (erased.id, "Its content was erased from the mirror on request.")
+    ]
+    assert [step.record_ids for step in plan.steps] == [(other.id,)]
