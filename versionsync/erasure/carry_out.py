@@ -7,6 +7,7 @@ The same goes for the filling of projections, which drops its batch when the lea
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -255,4 +256,8 @@ def _acquire(mirror: Mirror, source_id: int, wait_seconds: float) -> Lease:
 
 
 def _this_user() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user may have no name
+        name = str(os.geteuid())
+    return f"{name}@{socket.gethostname()}"

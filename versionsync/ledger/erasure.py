@@ -10,15 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from versionsync.ledger.content import canonical_value, content_hash, parse_value
+from versionsync.ledger.content import canonical_value, parse_value
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.sameness import block_model
 
-__all__ = ["NOTHING", "NOTHING_HASH", "ErasedField", "Erasure", "Erasures", "erase_content", "erase_fields"]
+__all__ = ["NOTHING", "ErasedField", "Erasure", "Erasures", "erase_content", "erase_fields"]
 
 NOTHING: Final = b"{}"
 """The content of a version of an erased record."""
-NOTHING_HASH: Final = content_hash(NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

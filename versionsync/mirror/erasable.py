@@ -283,18 +283,18 @@ def _with_hashes(connection: Connection, source_id: int, record_id: str) -> dict
 
 def _plans(connection: Connection, source_id: int, record_id: str) -> list[str]:
     """Return the plans that name a record in a step or anywhere else."""
-    steps, plans = restore_steps.c, restore_plans.c
+    steps, plans, name = restore_steps.c, restore_plans.c, f'"{record_id}"'  # as JSON: an old id is a short number
     in_steps = select(steps.plan_id).where(
         steps.source_id == source_id,
-        or_(steps.record_id == record_id, steps.body.contains(record_id, autoescape=True)),
+        or_(steps.record_id == record_id, steps.body.contains(name, autoescape=True)),
     )
     query = select(plans.id).where(
         plans.source_id == source_id,
         plans.state != "erased",
         or_(
             plans.id.in_(in_steps),
-            plans.body.contains(record_id, autoescape=True),
-            plans.report.contains(record_id, autoescape=True),
+            plans.body.contains(name, autoescape=True),
+            plans.report.contains(name, autoescape=True),
         ),
     )
     return list(connection.scalars(query.order_by(plans.id)))

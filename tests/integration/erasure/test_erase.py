@@ -269,6 +269,45 @@ def test_a_source_that_is_written_to_is_not_touched(erasing: ErasureEnv) -> None
     assert erasing.named_in() == []
 
 
+def test_a_run_that_ends_soon_is_waited_for(erasing: ErasureEnv, database_url: str) -> None:
+    """As beside a daemon, whose runs take a moment."""
+
+    class Busy(Mirror):
+        """Another process holds the lease at the first try."""
+
+        tries = 0
+
+        def transact(self, work: Callable[..., Any]) -> Any:
+            self.tries += 1
+            if self.tries == 1:
+                raise LeaseHeld("website", holder="a daemon", expires_at=now())
+            return super().transact(work)
+
+    with Busy.open(database_url) as busy:
+        plan = plan_erasure(busy, (), erasing.person.id)
+        erase(busy, plan.target, reason=None, now=now, wait_seconds=30)
+        assert busy.tries == 3
+    assert erasing.named_in() == []
+
+
+def test_content_that_jsonb_cannot_hold_is_erased_too(erasing: ErasureEnv) -> None:
+    """Its exact bytes lie in a column of their own."""
+    odd = {"en": "before\0after", "it": "un altro"}
+    erasing.env.wait(7200)
+    erasing.update(erasing.person, title=NAME, summary=odd)
+    erasing.sync()
+    erasing.erase(field="title")
+    row = max(
+        (row for row in erasing.tables()["versions"].values() if row["record_id"] == erasing.person.id),
+        key=lambda row: int(row["ordinal"]),
+    )
+    exact = row["attributes_exact"] or row["attributes"]
+    content = json.loads(exact)
+    assert (content["title"], content["summary"]) == (None, odd)
+    assert row["attributes_hash"] == content_hash(exact if isinstance(exact, bytes) else exact.encode())
+    assert erasing.sync(full=True).counts.versions_changed == 0
+
+
 def test_an_erasure_that_is_killed_changes_nothing(erasing: ErasureEnv, database_url: str) -> None:
     """Its transaction is the whole of it. Run again, it does all of it."""
     before = erasing.tables()
@@ -325,11 +364,13 @@ def a_plan(erasing: ErasureEnv, id: str, record_id: str) -> None:
 def test_plans_of_restore_that_name_the_record_are_emptied(erasing: ErasureEnv) -> None:
     a_plan(erasing, "aaaaaaaa", erasing.person.id)
     a_plan(erasing, "bbbbbbbb", erasing.other.id)
+    a_plan(erasing, "cccccccc", f"1{erasing.person.id}")  # as with old ids, which are short numbers
     assert erasing.erase().found.plans == ("aaaaaaaa",)
     tables = erasing.tables()
     assert {key[1]: row["state"] for key, row in tables["restore_plans"].items()} == {
         "aaaaaaaa": "erased",
         "bbbbbbbb": "planned",
+        "cccccccc": "planned",
     }
     assert NAME not in str(tables["restore_plans"][1, "aaaaaaaa"]) + str(tables["restore_steps"][1, "aaaaaaaa", 1])
     with pytest.raises(CannotApply, match="was erased"):
