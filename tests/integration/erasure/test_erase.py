@@ -25,8 +25,6 @@ from versionsync.restore.errors import CannotApply
 from versionsync.restore.kept_plans import kept_plan
 from versionsync.sync.report import Outcome
 
-pytestmark = pytest.mark.both_databases
-
 CONTENT = {"attributes", "attributes_exact", "attributes_hash"}
 HASHES = ("before_hash", "after_hash")
 
@@ -41,6 +39,7 @@ def changed_rows(before: Tables, after: Tables) -> dict[str, list[tuple[Any, ...
     return found
 
 
+@pytest.mark.both_databases
 def test_a_whole_record_is_gone_from_every_table(erasing: ErasureEnv) -> None:
     before = erasing.tables()
     versions = [row for row in before["versions"].values() if row["record_id"] == erasing.person.id]
@@ -71,6 +70,7 @@ def test_no_hash_of_what_was_erased_is_left(erasing: ErasureEnv) -> None:
                 assert not any(one.hex() in str(value) for one in hashes)
 
 
+@pytest.mark.both_databases
 def test_everything_else_stays_equal(erasing: ErasureEnv) -> None:
     """Only what holds content of the record differs, and what the erasure itself writes."""
     before = erasing.tables()
@@ -113,6 +113,7 @@ def test_statistics_keep_no_title(erasing: ErasureEnv) -> None:
     assert mirror.query(lambda connection: connection.scalar(query, named)) == 0
 
 
+@pytest.mark.both_databases
 def test_a_field_is_erased_and_the_rest_of_the_content_stays(erasing: ErasureEnv) -> None:
     before = [json.loads(one) for one in erasing.contents(erasing.person)]
     other = erasing.contents(erasing.other)
@@ -160,6 +161,7 @@ def test_a_renamed_field_is_erased_under_its_former_key_too(erasing: ErasureEnv)
     assert not any(NAME in str(one.get("title")) for one in contents)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("field", [None, "title"])
 def test_no_sync_brings_it_back(erasing: ErasureEnv, field: str | None) -> None:
     """Edits elsewhere, edits of the record, publications, a whole reading and a scrub: flags and events go on."""
@@ -210,6 +212,7 @@ def test_what_is_erased_is_erased_once(erasing: ErasureEnv) -> None:
     assert erasing.erase(field="title").erasure_id == 1, "the erasure of the record covers its fields"
 
 
+@pytest.mark.both_databases
 def test_projections_equal_a_rebuild(erasing: ErasureEnv) -> None:
     """Invariant 15, also if they were behind when the content was erased."""
     erasing.update(erasing.person, title=f"{NAME} 5")
@@ -219,6 +222,7 @@ def test_projections_equal_a_rebuild(erasing: ErasureEnv) -> None:
     assert differences_from_rebuild(erasing.env.mirror) == []
 
 
+@pytest.mark.both_databases
 def test_a_batch_that_was_computed_before_is_dropped(erasing: ErasureEnv, database_url: str) -> None:
     """A process that fills projections has read the content already when it is erased."""
     mirror = erasing.env.mirror
@@ -238,6 +242,7 @@ def test_a_batch_that_was_computed_before_is_dropped(erasing: ErasureEnv, databa
     assert not any(NAME in str(rows) for rows in projected(mirror).values())
 
 
+@pytest.mark.both_databases
 def test_a_lifted_erasure_lets_later_versions_in_and_no_earlier_one(erasing: ErasureEnv) -> None:
     erasing.erase()
     erased = len(erasing.contents(erasing.person))
@@ -290,6 +295,7 @@ def test_a_run_that_ends_soon_is_waited_for(erasing: ErasureEnv, database_url: s
     assert erasing.named_in() == []
 
 
+@pytest.mark.both_databases
 def test_content_that_jsonb_cannot_hold_is_erased_too(erasing: ErasureEnv) -> None:
     """Its exact bytes lie in a column of their own."""
     odd = {"en": "before\0after", "it": "un altro"}
@@ -308,6 +314,7 @@ def test_content_that_jsonb_cannot_hold_is_erased_too(erasing: ErasureEnv) -> No
     assert erasing.sync(full=True).counts.versions_changed == 0
 
 
+@pytest.mark.both_databases
 def test_an_erasure_that_is_killed_changes_nothing(erasing: ErasureEnv, database_url: str) -> None:
     """Its transaction is the whole of it. Run again, it does all of it."""
     before = erasing.tables()
@@ -334,6 +341,7 @@ def test_an_erasure_that_is_killed_changes_nothing(erasing: ErasureEnv, database
     assert erasing.named_in() == []
 
 
+@pytest.mark.both_databases
 def test_files_that_were_not_cleaned_are_cleaned_by_the_next_time(erasing: ErasureEnv) -> None:
     """As after a kill between the transaction and the vacuum."""
     plan = plan_erasure(erasing.env.mirror, (), erasing.person.id)
@@ -361,6 +369,7 @@ def a_plan(erasing: ErasureEnv, id: str, record_id: str) -> None:
     erasing.env.mirror.transact(lambda tx: insert_plan(tx, 1, row, steps))
 
 
+@pytest.mark.both_databases
 def test_plans_of_restore_that_name_the_record_are_emptied(erasing: ErasureEnv) -> None:
     a_plan(erasing, "aaaaaaaa", erasing.person.id)
     a_plan(erasing, "bbbbbbbb", erasing.other.id)
@@ -377,6 +386,7 @@ def test_plans_of_restore_that_name_the_record_are_emptied(erasing: ErasureEnv) 
         kept_plan(erasing.env.mirror, 1, "aaaaaaaa")
 
 
+@pytest.mark.both_databases
 def test_a_plan_that_is_being_carried_out_is_not_pulled_away(erasing: ErasureEnv) -> None:
     a_plan(erasing, "aaaaaaaa", erasing.person.id)
     mirror = erasing.env.mirror

@@ -114,7 +114,7 @@ def _erase(
         locale=locale,
         versions=erased.found.versions,
     )
-    is_clean = _clean(session, mirror, plan.target.record.source_id)
+    is_clean = _clean(session, mirror, plan)
     if session.output.as_json:
         fields = {**_fields(plan), **_counts(erased.found)}
         session.output.json({**fields, "erased": True, "erasure": erased.erasure_id, "cleaned": is_clean})
@@ -127,19 +127,22 @@ def _erase(
         raise typer.Exit(ExitCode.PARTIAL)
 
 
-def _clean(session: CliContext, mirror: Mirror, source_id: int) -> bool:
+def _clean(session: CliContext, mirror: Mirror, plan: ErasePlan) -> bool:
     """Free the files of what was erased. A failure is a warning: the erasure itself is done."""
     from versionsync.erasure.carry_out import clean
     from versionsync.mirror.errors import MirrorError
 
     session.output.note("Writing the database's files again…", style="dim")
     try:
-        if clean(mirror, source_id, now=_now):
+        if clean(mirror, plan.target.record.source_id, now=_now):
             return True
         why = "another process was reading an old state"
     except MirrorError as error:
         why = str(error)
-    session.output.warning(f"the database's files may still hold what was erased ({why}): run the same command again")
+    session.output.warning(
+        f"the database's files may still hold what was erased ({why}): run the same command again, and name the record "
+        f"by its id, {plan.target.record.record_id}"
+    )
     return False
 
 
