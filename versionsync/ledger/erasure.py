@@ -14,7 +14,7 @@ from versionsync.ledger.content import canonical_value, parse_value
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.sameness import block_model
 
-__all__ = ["NOTHING", "ErasedField", "Erasure", "Erasures", "erase_content", "erase_fields"]
+__all__ = ["NOTHING", "ErasedField", "Erasure", "Erasures", "erase_content"]
 
 NOTHING: Final = b"{}"
 """The content of a version of an erased record."""
@@ -73,10 +73,10 @@ def erase_content(content: bytes, model_id: ModelId, erasures: Iterable[Erasure]
         if one.field is None:
             return NOTHING
         fields.append(one.field)
-    return erase_fields(content, model_id, fields)
+    return _erase_fields(content, model_id, fields)
 
 
-def erase_fields(content: bytes, model_id: ModelId, fields: Sequence[ErasedField]) -> bytes:
+def _erase_fields(content: bytes, model_id: ModelId, fields: Sequence[ErasedField]) -> bytes:
     """Return `content` with null in the place of the values of these fields. All other values stay equal.
 
     With a locale, only the member of that locale is null. If the value was not localized yet when the version was

@@ -147,15 +147,13 @@ def find_contents(connection: Connection, source_id: int, record_id: str, erase:
     )
 
 
-def erase_contents(
-    tx: Connection, source_id: int, record_id: str, erase: EraseContent, *, at: datetime
-) -> tuple[int, int]:
-    """Erase the contents of a record's versions; return how many versions and former contents changed."""
+def erase_contents(tx: Connection, source_id: int, record_id: str, erase: EraseContent, *, at: datetime) -> None:
+    """Erase the contents of a record's versions, former ones too."""
     key = (versions.c.source_id == bindparam("of_source"), versions.c.id == bindparam("version"))
     new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*CONTENT, "changed_at")}
     names = (*new, "of_source", "version")
     parameters = tuple(f"new_{name}" if name in new else name for name in names)
-    changed = run_many(
+    run_many(
         tx,
         update(versions).where(*key).values(new),
         parameters,
@@ -170,7 +168,7 @@ def erase_contents(
         former.version_id == bindparam("version"),
         former.observed_at == bindparam("at"),
     )
-    rewritten = run_many(
+    run_many(
         tx,
         update(version_rewrites).where(*of_rewrite).values({name: new[name] for name in CONTENT}),
         (*(f"new_{name}" for name in CONTENT), "of_source", "version", "at"),
@@ -179,31 +177,25 @@ def erase_contents(
             for id, observed_at, content in _changed_rewrites(tx, source_id, record_id, erase)
         ),
     )
-    return changed, rewritten
 
 
-def erase_hashes(tx: Connection, source_id: int, record_id: str) -> int:
-    """Remove the hashes of contents from the events of a record; return how many had some."""
-    found = _with_hashes(tx, source_id, record_id)
-    for id, data in found.items():
+def erase_hashes(tx: Connection, source_id: int, record_id: str) -> None:
+    """Remove the hashes of contents from the events of a record."""
+    for id, data in _with_hashes(tx, source_id, record_id).items():
         text = dialect_of(tx).storable_json_text(json.dumps({**data, **dict.fromkeys(HASHES)}))
         tx.execute(update(events).where(events.c.source_id == source_id, events.c.id == id).values(data=text))
-    return len(found)
 
 
-def erase_derived(tx: Connection, source_id: int, record_id: str) -> dict[str, int]:
-    """Delete the rows that were derived from a record's contents; return how many, by table."""
-    return {
-        place.table.name: tx.execute(delete(place.table).where(*_of_record(place.table, source_id, record_id))).rowcount
-        for place in PLACES
-        if place.kind is Kind.DERIVED
-    }
+def erase_derived(tx: Connection, source_id: int, record_id: str) -> None:
+    """Delete the rows that were derived from a record's contents."""
+    for place in PLACES:
+        if place.kind is Kind.DERIVED:
+            tx.execute(delete(place.table).where(*_of_record(place.table, source_id, record_id)))
 
 
-def empty_plans(tx: Connection, source_id: int, record_id: str) -> tuple[str, ...]:
-    """Empty the plans of `restore` that name a record, and return their ids. They can be applied no more."""
-    found = tuple(_plans(tx, source_id, record_id))
-    for chunk in chunked(found):
+def empty_plans(tx: Connection, source_id: int, record_id: str) -> None:
+    """Empty the plans of `restore` that name a record. They can be applied no more."""
+    for chunk in chunked(_plans(tx, source_id, record_id)):
         tx.execute(
             update(restore_steps)
             .where(restore_steps.c.source_id == source_id, restore_steps.c.plan_id.in_(chunk))
@@ -214,7 +206,6 @@ def empty_plans(tx: Connection, source_id: int, record_id: str) -> tuple[str, ..
             .where(restore_plans.c.source_id == source_id, restore_plans.c.id.in_(chunk))
             .values(body="{}", wanted="", report=None, hash=bytes(32), state="erased", holder=None, expires_at=None)
         )
-    return found
 
 
 HASHES: Final = ("previous_hash", "hash")
