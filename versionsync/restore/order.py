@@ -15,7 +15,19 @@ from versionsync.history.diff.model import Json
 from versionsync.restore.cycles import components, cycles, levels, put_off, sorted_by_needs
 from versionsync.restore.model import Act, LeftAlone, Loss, Reason, Step, Task
 from versionsync.restore.rules import ProjectRules
-from versionsync.restore.waits import Contents, Phase, Record, Strength, Upstream, Wait, Waits, What, changed, meanwhile
+from versionsync.restore.waits import (
+    PARENT,
+    Contents,
+    Phase,
+    Record,
+    Strength,
+    Upstream,
+    Wait,
+    Waits,
+    What,
+    changed,
+    meanwhile,
+)
 
 __all__ = ["MOST_IN_BULK", "Contents", "Ordered", "Upstream", "least_requests", "ordered"]
 
@@ -290,7 +302,9 @@ class _Attempt(Waits):
             needs = last + waits(phase.for_publish, off=False)
             last = do(phase.publish, Act.PUBLISH, Reason.LIVE, None, needs)
         if phase.off:
-            reason = Reason.LINKS if any(isinstance(what, str) for what in phase.off) else Reason.UNIQUE
+            reason = (
+                Reason.LINKS if any(isinstance(what, str) or what == PARENT for what in phase.off) else Reason.UNIQUE
+            )
             last = do(self._node(), Act.UPDATE, reason, later, last + waits(phase.for_write, off=True))
             if phase.publish >= 0:
                 again = self._node() if phase.is_early else phase.publish

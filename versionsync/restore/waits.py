@@ -16,7 +16,19 @@ from versionsync.history.diff.model import Json
 from versionsync.restore.model import Fitted, Link, Loss, Task
 from versionsync.restore.rules import FieldRules, ModelRules, ProjectRules
 
-__all__ = ["Contents", "Phase", "Record", "Strength", "Upstream", "Wait", "Waits", "What", "changed", "meanwhile"]
+__all__ = [
+    "PARENT",
+    "Contents",
+    "Phase",
+    "Record",
+    "Strength",
+    "Upstream",
+    "Wait",
+    "Waits",
+    "What",
+    "changed",
+    "meanwhile",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +71,11 @@ class Strength(IntEnum):
 
 
 _UniqueKey: TypeAlias = tuple[str, str]
+PARENT: Final[_UniqueKey] = ("parent_id", "")
+"""The place in a tree. It can be put off while other links to the same record stay."""
+
 What: TypeAlias = "str | _UniqueKey | None"
-"""What a wait is for: the record that a link leads to, a unique value, or what cannot be put off."""
+"""What a wait is for: the record that links lead to, a unique value, the parent, or what cannot be put off."""
 
 
 @dataclass(slots=True)
@@ -310,7 +325,7 @@ class Waits:
         phase = record.phases[-1] if record.phases else None
         if phase is None or phase.write < 0:
             return
-        parent = above = _parent_of(phase)
+        above = _parent_of(phase)
         seen = {record.task.record_id}
         while above is not None and above not in seen and (other := self.records.get(above)) is not None:
             seen.add(above)
@@ -318,7 +333,7 @@ class Waits:
             if last is None:
                 return
             if len(other.phases) > 1 and last.write >= 0 and "parent_id" in (last.attributes or {}):
-                phase.for_write.append(Wait(last.write, parent, Strength.SOFT))
+                phase.for_write.append(Wait(last.write, PARENT, Strength.SOFT))
             above = _parent_of(last)
 
     def _stays_live(self, target: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.restore.small_upstream import RULES, Saved, SmallUpstream, content
-from versionsync.restore.model import Fitted, Schedule, Step, Task
+from versionsync.restore.model import Fitted, Reason, Schedule, Step, Task
 from versionsync.restore.order import Ordered, least_requests, ordered
 
 
@@ -137,6 +137,22 @@ def test_one_publication_does_for_a_cycle_where_upstream_allows_it() -> None:
 def test_a_parent_is_created_and_published_before_its_children() -> None:
     plan = _order(_new("a-child", parent_id="b-parent"), _new("b-parent"))
     assert _acts(plan) == ["create b-parent", "create a-child", "publish b-parent", "publish a-child"]
+
+
+def test_a_required_link_to_the_parent_stays_while_the_move_is_put_off() -> None:
+    upstream = SmallUpstream()
+    upstream.records["top"] = Saved("a", {"text": "top"})
+    now = {"text": "live", "parent_id": None, "must_live": "middle"}
+    upstream.records["above"] = Saved("a", now, {"text": "above", "parent_id": None})
+    upstream.records["middle"] = Saved("a", {"text": "middle"})
+    live, draft = (content("a", "live", parent_id=one, must_live="middle") for one in (None, "top"))
+    above = Task(record_id="above", model_id="a", live=live, draft=draft)
+    middle = Task(record_id="middle", model_id="a", live=content("a", "middle", must="new"))
+    plan = _order(above, middle, _new_draft("new", must="above", parent_id="above"), upstream=upstream)
+    assert not plan.impossible
+    first, closing = (step for step in plan.steps if step.record_ids == ("new",))
+    assert first.attributes == {"text": "new", "must": "above", "parent_id": None}
+    assert (closing.attributes, closing.reason) == ({"parent_id": "above"}, Reason.LINKS)
 
 
 @pytest.mark.parametrize(("model", "meanwhile"), [("a", None), ("b", "y-one")])
