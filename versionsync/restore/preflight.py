@@ -1,4 +1,4 @@
-"""Ask upstream whether it would accept each content, before anything is written: one request a step.
+"""Ask upstream whether it would accept each content, before anything is written: one request for each content.
 
 The vendor calls these endpoints private. If they do not answer, a plan is made without them, and says so.
 """
@@ -61,41 +61,38 @@ class Preflight:
             steps: The steps of a plan.
             tasks: The tasks that they come from, by record.
         """
-        asked = [(step, content) for step, content in _contents(steps)]
         earlier = _Earlier(tasks, self._rules)
         problems: dict[str, list[Problem]] = {}
 
-        async def ask(step: Step, content: dict[str, Json]) -> None:
-            refusal = await self._answer(step, tasks[step.record_ids[0]].is_new, content)
-            if refusal is not None and (found := earlier.problems(step, content, refusal)):
-                problems.setdefault(step.record_ids[0], []).extend(found)
+        async def ask(task: Task, content: dict[str, Json]) -> None:
+            refusal = await self._answer(task, content)
+            if refusal is not None and (found := earlier.problems(task, content, refusal)):
+                problems.setdefault(task.record_id, []).extend(found)
 
-        await asyncio.gather(*(ask(step, content) for step, content in asked))
+        await asyncio.gather(*(ask(task, content) for task, content in _contents(steps, tasks)))
         notes, self._notes = self._notes[:1], []
         if not self._takes_block_ids:
             notes.append(f"{described([Claim.BLOCK_IDS])}: blocks that are gone come back under new ids.")
         return Refused(problems=problems, notes=notes)
 
-    async def _answer(self, step: Step, is_new: bool, content: dict[str, Json]) -> cma.InvalidRequest | None:
-        key = step.record_ids[0], canonical_value(content)
+    async def _answer(self, task: Task, content: dict[str, Json]) -> cma.InvalidRequest | None:
+        key = task.record_id, canonical_value(content)
         if key not in self._answers and not self._notes:
-            self._answers[key] = await self._ask(step, is_new, content)
+            self._answers[key] = await self._ask(task, content)
         return self._answers.get(key)
 
-    async def _ask(self, step: Step, is_new: bool, content: dict[str, Json]) -> cma.InvalidRequest | None:
-        (id,) = step.record_ids
-        assert step.model_id is not None
-        sent: Json = content if self._takes_block_ids else await self._without_new_block_ids(id, is_new, content)
+    async def _ask(self, task: Task, content: dict[str, Json]) -> cma.InvalidRequest | None:
+        sent: Json = content if self._takes_block_ids else await self._without_new_block_ids(task, content)
         try:
-            await self._send(id, step.model_id, is_new, canonical_value(sent))
+            await self._send(task, canonical_value(sent))
         except cma.InvalidRequest as error:
             if error.code in _NOT_THERE:
                 self._notes.append(_cannot_check(error))
                 return None
             if is_about_blocks(error) and sent is content and block_ids(content):
-                sent = await self._without_new_block_ids(id, is_new, content)
+                sent = await self._without_new_block_ids(task, content)
                 try:
-                    await self._send(id, step.model_id, is_new, canonical_value(sent))
+                    await self._send(task, canonical_value(sent))
                 except cma.InvalidRequest as other:
                     return other if not is_about_blocks(other) else error
                 self._takes_block_ids = False
@@ -105,14 +102,14 @@ class Preflight:
             self._notes.append(_cannot_check(error))
         return None
 
-    async def _send(self, id: str, model_id: str, is_new: bool, attributes: bytes) -> None:
+    async def _send(self, task: Task, attributes: bytes) -> None:
         """Ask once, and again while upstream is unavailable: the question changes nothing."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                if is_new:
-                    await self._client.content.check_new(model_id, attributes)
+                if task.is_new:
+                    await self._client.content.check_new(task.model_id, attributes)
                 else:
-                    await self._client.content.check(id, model_id, attributes)
+                    await self._client.content.check(task.record_id, task.model_id, attributes)
             except cma.Unavailable as error:
                 if attempt == _ATTEMPTS:
                     raise
@@ -120,23 +117,31 @@ class Preflight:
             else:
                 return
 
-    async def _without_new_block_ids(self, id: str, is_new: bool, content: Json) -> Json:
+    async def _without_new_block_ids(self, task: Task, content: Json) -> Json:
         kept: set[str] = set()
-        if not is_new:
-            item = await self._client.item(id, nested=True)
+        if not task.is_new:
+            item = await self._client.item(task.record_id, nested=True)
             kept = block_ids(parse_value(item.attributes_raw))
         return without_block_ids(content, kept=kept)
 
 
-def _contents(steps: Sequence[Step]) -> list[tuple[Step, dict[str, Json]]]:
-    """Return the steps that send content, with what they and the steps before them have sent."""
+def _contents(steps: Sequence[Step], tasks: Mapping[str, Task]) -> list[tuple[Task, dict[str, Json]]]:
+    """Return what the steps send, each with what was sent before, and what they only publish.
+
+    A record that is only published must satisfy the rules of now: they can be newer than its content.
+    """
     sent: dict[str, dict[str, Json]] = {}
     found = []
     for step in steps:
         if step.act in (Act.CREATE, Act.UPDATE) and step.attributes is not None:
             (id,) = step.record_ids
             sent[id] = {**sent.get(id, {}), **step.attributes}
-            found.append((step, sent[id]))
+            found.append((tasks[id], sent[id]))
+        elif step.act is Act.PUBLISH:
+            for task in (tasks[id] for id in step.record_ids if id not in sent):
+                if task.live is not None:
+                    sent[task.record_id] = dict(task.live.attributes)
+                    found.append((task, sent[task.record_id]))
     return found
 
 
@@ -155,11 +160,11 @@ class _Earlier:
             if one is not None
         )
 
-    def problems(self, step: Step, content: Mapping[str, Json], error: cma.InvalidRequest) -> list[Problem]:
+    def problems(self, task: Task, content: Mapping[str, Json], error: cma.InvalidRequest) -> list[Problem]:
         """Return what a refusal says of the content itself."""
-        id = step.record_ids[0]
+        id = task.record_id
         if not error.problems:
-            if self._explains(step, content, error.code or ""):
+            if self._explains(task, content, error.code or ""):
                 return []
             return [Problem(record_id=id, path=(), code=error.code or "REFUSED", what=f"{error.message}.")]
         found = []
@@ -167,21 +172,21 @@ class _Earlier:
             path = tuple(one.field.split("."))
             value = content.get(path[0])
             if one.code == _UNIQUE:
-                is_explained = self._frees(step.model_id or "", path[0], value)
+                is_explained = self._frees(task.model_id, path[0], value)
             else:
                 is_explained = _names(_at(content, path), self._new)
             if not is_explained:
                 found.append(Problem(record_id=id, path=path, code=one.code, what=f"Field {one.field}: {one.code}."))
         return found
 
-    def _explains(self, step: Step, content: Mapping[str, Json], code: str) -> bool:
+    def _explains(self, task: Task, content: Mapping[str, Json], code: str) -> bool:
         if code in _ABOUT_PARENT:
             return _names(content.get("parent_id"), self._live_later)
         if code in _ABOUT_LINK:
             return _names(dict(content), self._live_later)
         if code == _CANNOT_MOVE_YET:
             return self._is_moving
-        return code in _ABOUT_SINGLETON and step.model_id in self._deletes
+        return code in _ABOUT_SINGLETON and task.model_id in self._deletes
 
     def _frees(self, model_id: str, api_key: str, value: Json) -> bool:
         values = value.items() if isinstance(value, dict) else [("", value)]

@@ -82,3 +82,17 @@ def test_an_edit_made_after_the_plan_is_not_overwritten(restoring: RestoreEnv) -
 
     assert ended(states) == [("failed", "EDITED_MEANWHILE")]
     assert env.act(lambda world: world.environment().record(made.id).head.read()) == b'{"title":"theirs"}'
+
+
+def test_a_record_that_newer_rules_keep_from_being_published_is_left_alone(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    made = env.act(lambda world: world.create(world.account, "post", {"title": "The old fish market"}))
+    env.act(lambda world: world.publish(world.account, made.id))
+    restoring.mirror()
+    at = restoring.now()
+    env.act(lambda world: world.unpublish(world.account, made.id))
+    env.act(lambda world: world.create_field(world.account, made.model, "place", validators={"required": {}}))
+    restoring.mirror()
+    plan = restoring.plan(Wanted(at=at, publishes=True))
+    assert plan.steps == ()
+    assert [one.why for one in plan.left_alone] == ["DatoCMS would refuse it: Field place: VALIDATION_REQUIRED."]

@@ -49,7 +49,7 @@ def test_a_project_goes_back_to_a_time_and_forth_again(seed: int, make_restoring
     id, states = restoring.apply(plan)
     after = env.simulator.act(picture)
     failed = unplanned(plan, states)
-    print(f"\nseed {seed}: {summary(plan)}")
+    print(f"\nseed {seed}: {summary(plan)}, otherwise than planned: {failed}")
     assert list(differences(then, after, plan, failed)) == []
     assert are_unpublications(failed)
 
