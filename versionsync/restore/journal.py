@@ -26,7 +26,7 @@ __all__ = ["Journal", "NoJournal", "StepJournal"]
 
 
 class StepJournal(Protocol):
-    """What is told before and after each request of a plan."""
+    """Records each request of a plan, before it is sent and after its answer."""
 
     @property
     def states(self) -> Mapping[int, StepState]:

@@ -103,7 +103,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Why upstream would refuse a content. `code` is its own code where it has one, such as VALIDATION_REQUIRED."""
+    """Why upstream would refuse a content. `code` is its own code if there is one, such as VALIDATION_REQUIRED."""
 
     record_id: str
     path: Path

@@ -138,7 +138,7 @@ def _left(target: Target, why: str) -> Target:
 
 
 def _live_before(connection: Connection, key: RecordKey, at: datetime, theirs: Sequence[str]) -> str | None:
-    """Return the version that was live when the editor's first one was saved, if it was none of theirs."""
+    """Return the version that was live when the editor's first one was saved, if someone else had saved it."""
     i = intervals.c
     query = (
         select(i.version_id)

@@ -190,7 +190,7 @@ class StepWriter:
     async def _made(self, step: Step, expected: str | None) -> str | None:
         """Return the version that a write with a lost answer made. None: the write did not happen.
 
-        It is the version right after `expected`: whoever edited the record before would have made that one.
+        It is the version right after `expected`: an edit before this write would have made that one.
         """
         (id,) = step.record_ids
         try:
