@@ -20,6 +20,7 @@ NAMES = (
     "questions",
     "restore",
     "export",
+    "copy",
     "simulator",
 )
 
@@ -40,7 +41,7 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import page, restore, simulator
+    from benchmarks import copy_mirror, page, restore, simulator
     from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
@@ -61,6 +62,7 @@ def main() -> None:
         "projections": lambda made: projections.measure(made, small=small),
         "questions": lambda made: questions.measure(made, small=small, large=large),
         "restore": lambda made: restore.measure(made, small=small),
+        "copy": lambda made: copy_mirror.measure(made, small=small, large=large),
         "export": lambda made: export.measure(made, small=small, large=large),
         "simulator": lambda _: simulator.measure(small=small),
     }
