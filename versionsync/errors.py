@@ -5,6 +5,7 @@
     ├── CmaError              DatoCMS's API (cma/errors.py)
     ├── MirrorError           the database (mirror/errors.py)
     ├── MassDeletionError, StalledError, RequestLimitReached   a run stopped itself (sync/deletions.py, sync/limits.py)
+    ├── HistoryError, RestoreError   questions about the past (history/errors.py), restores (restore/errors.py)
     ├── CannotListen, DaemonUnreachable                        the daemon (daemon/errors.py)
     └── ServiceError          the systemd service (systemd/errors.py)
 

@@ -20,6 +20,7 @@ from versionsync.ledger.content import canonical_value, parse_value
 from versionsync.mirror.engine.bulk import chunked
 from versionsync.restore.claims import Claim, Refusals, block_ids, creator_of, described, without_block_ids
 from versionsync.restore.comparing import holds
+from versionsync.restore.errors import RestoreError
 from versionsync.restore.model import Act, Before, Creation, Step
 
 __all__ = ["GONE", "REFUSED", "STOPPING", "StepFailed", "StepWriter", "Written", "why_refused"]
@@ -43,7 +44,7 @@ _EDITED_SINCE: Final = "someone edited it since the plan was made"
 _DELETED_SINCE: Final = "someone deleted it since the plan was made"
 
 
-class StepFailed(Exception):
+class StepFailed(RestoreError):
     """A step that did not end as planned. `records`: those that it failed for; empty: all of them."""
 
     def __init__(self, code: str, why: str, *, records: Iterable[str] = ()) -> None:

@@ -28,7 +28,16 @@ def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
 
     assert completed("versionsync sy", 1) == ["sync"]
     assert completed("versionsync sync --al", 2) == ["--allow-mass-delete"]
-    assert completed("versionsync db ", 2) == ["upgrade", "current", "check", "url", "backup", "rebuild"]
+    assert completed("versionsync db ", 2) == [
+        "upgrade",
+        "current",
+        "check",
+        "url",
+        "backup",
+        "copy",
+        "reader",
+        "rebuild",
+    ]
 
 
 def _script(folder: Path) -> Path:
