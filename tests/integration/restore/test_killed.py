@@ -1,4 +1,4 @@
-"""`versionsync restore --apply` as a process that is killed again and again: the next call finishes, nothing is doubled.
+"""`versionsync restore --apply` as a process that is killed: the next call finishes, and nothing is doubled.
 
 More of the same by one command: VERSIONSYNC_TEST_RESTORE_KILLS=100 pytest -s tests/integration/restore/test_killed.py
 """
@@ -41,7 +41,7 @@ class Program:
         self._arguments = [sys.executable, "-m", "versionsync", "restore", plan_id, "--apply", "--yes"]
 
     def run(self, *, killed_after: int | None = None, seconds: float = 0.0) -> bool:
-        """Return whether it ended by itself, since all is done. It is killed `seconds` after its nth request was carried out."""
+        """Return whether it ended by itself, since all is done. It is killed `seconds` after its nth request."""
         reached = threading.Event()
         if killed_after is not None:
             self._faults.run_after(lambda _: reached.set(), nth=killed_after)
