@@ -224,9 +224,8 @@ def _print_left_alone(output: Output, plan: Plan, names: PlanNames) -> None:
         by_why.setdefault(one.why, []).append(one)
     output.paragraph((f"Left alone: {count(len(plan.left_alone), 'record')}", "bold"))
     for why, those in sorted(by_why.items(), key=lambda item: -len(item[1]))[:SHOWN_LEFT]:
-        shown = ", ".join(names.record(one.record_id) for one in those[:3])
-        more = f" and {len(those) - 3:,} more" if len(those) > 3 else ""
-        output.paragraph("  ", shown, more, ": ", (why, "yellow" if those[0].problems else ""), hang=2)
+        shown = _some([one.record_id for one in those], names)
+        output.paragraph("  ", shown, ": ", (why, "yellow" if those[0].problems else ""), hang=2)
         for one in those[:3]:
             for problem in one.problems[:SHOWN_LEFT]:
                 if problem.what not in why:
@@ -329,7 +328,7 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
     missing = len(plan.steps) - len(states)
     if output.as_json:
         for state in states:
-            if state.state != "done":
+            if state.state != "done" or state.error is not None:
                 output.json({"type": "result"} | {name: getattr(state, name) for name in _RESULT})
         output.json(
             {
@@ -356,6 +355,7 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
         output.paragraph("  ", failure_line(plan, state, names), hang=2)
     if len(wrong) > SHOWN:
         output.plain_line(f"  … and {len(wrong) - SHOWN:,} more: --json shows all of them.")
+    _print_left_out(output, plan, states, names)
     if applied.proof is not None:
         output.plain_line(f"{MIRRORED} {count(applied.proof.proven, 'record')} as planned.")
         for one in applied.proof.findings[:SHOWN]:
@@ -368,6 +368,22 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
     if ends["done"] and undo is not None:
         output.plain_line("To take it back:")
         output.plain_line(f"  {undo}")
+
+
+def _print_left_out(output: Output, plan: Plan, states: Sequence[StepState], names: PlanNames) -> None:
+    """Write what DatoCMS did not take of steps that are done, those with the same sentence together."""
+    left_out: dict[str, dict[str, None]] = {}
+    for state in states:
+        if state.state == "done" and state.error is not None:
+            left_out.setdefault(state.error, {}).update(dict.fromkeys(plan.steps[state.number - 1].record_ids))
+    for what, ids in left_out.items():
+        output.paragraph("  ", _some(list(ids), names), ": ", (what, "yellow"), ".", hang=2)
+
+
+def _some(ids: Sequence[str], names: PlanNames) -> str:
+    """Return the first records, and how many more there are."""
+    more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+    return ", ".join(names.record(id) for id in ids[:3]) + more
 
 
 _RESULT: Final = ("number", "state", "version_id", "error_code", "error")

@@ -145,6 +145,21 @@ def test_a_deleted_record_comes_back_and_goes_again(desk: Desk) -> None:
     assert desk.content(lost) is None
 
 
+def test_what_datocms_does_not_take_of_a_record_that_comes_back_is_said(desk: Desk) -> None:
+    lost = desk.record(MAP)
+    desk.delete(lost)
+    desk.act(lambda world: setattr(world.options, "create_accepts_meta", "refused"))
+    ran = desk("restore", "--deleted", "--apply", "--yes")
+    assert "1 step: 1 done." in ran.out
+    what = "DatoCMS did not take its creator and the times of its past"
+    assert f"“{MAP}”" in ran.out
+    assert what in " ".join(ran.out.split())
+    desk.delete(lost)
+    results = desk("restore", "--deleted", "--apply", "--yes", "--json").lines
+    (told,) = (one for one in results if one["type"] == "result")
+    assert (told["state"], told["error_code"], told["error"]) == ("done", "LEFT_OUT", what)
+
+
 def test_a_kept_plan_is_applied_by_its_id_and_by_its_file(desk: Desk) -> None:
     lost, bus = desk.record(MAP), desk.record("The last night bus")
     desk.delete(lost)
