@@ -16,9 +16,9 @@ from versionsync.history.diff.schema import Schema
 from versionsync.ledger.content import canonical, canonical_value, parse_value
 from versionsync.ledger.records import Editor
 from versionsync.ledger.sameness import same_value
-from versionsync.restore.model import LeftAlone
+from versionsync.restore.model import LeftAlone, Loss
 
-__all__ = ["Comparison", "Difference", "DrillReport", "Outcome", "RecordState", "Why", "compare_with_mirror"]
+__all__ = ["Comparison", "Difference", "DrillReport", "Outcome", "RecordState", "Why", "compare_with_mirror", "is_said"]
 
 
 class Why(StrEnum):
@@ -95,17 +95,25 @@ class Outcome(Protocol):
         """The records that it did not restore, and why."""
         ...
 
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What it said that cannot come back as it was."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillReport(Comparison):
     """What a rehearsal showed.
 
     Attributes:
+        different: What differs although the restore did not say so.
+        said: What differs as the restore said.
         left_alone: The records that were not restored, and why. They count neither as equal nor as different.
         requests: How many requests the restore took.
         seconds: How long it took.
     """
 
+    said: tuple[Difference, ...] = ()
     left_alone: tuple[LeftAlone, ...]
     requests: int
     seconds: float
@@ -140,6 +148,17 @@ def compare_with_mirror(
         equal += not differences
         different += differences
     return Comparison(records=records, versions=versions, equal=equal, different=tuple(different))
+
+
+def is_said(difference: Difference, losses: Iterable[Loss]) -> bool:
+    """Return whether losses of the same record explain a difference.
+
+    A loss with a path is about a field. One without is about the record itself, or the ids of its blocks.
+    """
+    return any(
+        loss.path[0] == difference.field if loss.path else difference.field is None or difference.why is Why.BLOCK_IDS
+        for loss in losses
+    )
 
 
 _Pair: TypeAlias = tuple[RecordState, RecordState] | tuple[RecordState, None] | tuple[None, RecordState]

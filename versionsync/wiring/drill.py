@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -16,10 +17,10 @@ from versionsync.mirror.tables.models import load_schema
 from versionsync.mirror.tables.restores import StepState
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.whole_source import StoredRecord, stored_records
-from versionsync.restore.compare_with_mirror import DrillReport, Outcome, RecordState, compare_with_mirror
+from versionsync.restore.compare_with_mirror import DrillReport, Outcome, RecordState, compare_with_mirror, is_said
 from versionsync.restore.execute import carry_out
 from versionsync.restore.journal import NoJournal
-from versionsync.restore.model import Plan
+from versionsync.restore.model import Loss, Plan
 from versionsync.restore.planning import PlanningOptions, make_plan
 from versionsync.restore.selection import Wanted
 from versionsync.simulator import Clock, Record, SimulatorThread, World
@@ -69,8 +70,13 @@ async def _restore(mirror: Mirror, base_url: str, token: str, name: str, on_step
             done += 1
             on_steps(done, len(plan.steps))
 
-        await carry_out(plan, client, NoJournal(plan), now=now, on_result=count)
-    return plan
+        states = await carry_out(plan, client, NoJournal(plan), now=now, on_result=count)
+    left_out = (
+        Loss(record_id=step.record_ids[0], path=(), what=state.error)
+        for step, state in zip(plan.steps, states, strict=True)
+        if state.state == "done" and state.error is not None
+    )
+    return replace(plan, losses=(*plan.losses, *left_out))
 
 
 def rehearse(mirror: Mirror, source: SourceRow, restore: Restore, *, clock: Clock | None = None) -> DrillReport:
@@ -113,11 +119,17 @@ def rehearse(mirror: Mirror, source: SourceRow, restore: Restore, *, clock: Cloc
         comparison = compare_with_mirror(
             mirrored, restored, schema, ignored=(record.record_id for record in left_alone)
         )
+    losses: dict[str, list[Loss]] = {}
+    for loss in outcome.losses:
+        losses.setdefault(loss.record_id, []).append(loss)
+    said = [one for one in comparison.different if is_said(one, losses.get(one.record_id, ()))]
+    explained = frozenset(said)
     return DrillReport(
         records=comparison.records,
         versions=comparison.versions,
         equal=comparison.equal,
-        different=comparison.different,
+        different=tuple(one for one in comparison.different if one not in explained),
+        said=tuple(said),
         left_alone=left_alone,
         requests=requests,
         seconds=seconds,

@@ -16,9 +16,9 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.sources import load_source
 from versionsync.mirror.whole_source import StoredRecord, StoredVersion, stored_records
 from versionsync.restore.compare_with_mirror import DrillReport
-from versionsync.restore.model import LeftAlone
+from versionsync.restore.model import LeftAlone, Loss
 from versionsync.simulator import Clock, World
-from versionsync.wiring.drill import rehearse
+from versionsync.wiring.drill import Restore, rehearse
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Done:
     """What the fake restore came to."""
 
     left_alone: Sequence[LeftAlone] = field(default_factory=list)
+    losses: Sequence[Loss] = field(default_factory=list)
 
 
 class FakeRestore:
@@ -122,7 +123,7 @@ def ids(make_sync_env: Callable[..., SyncEnv]) -> tuple[SyncEnv, dict[str, str]]
     return env, named
 
 
-def drilled(env: SyncEnv, restore: FakeRestore) -> DrillReport:
+def drilled(env: SyncEnv, restore: Restore) -> DrillReport:
     with env.mirror.read() as connection:
         source = load_source(connection, "website")
     assert source is not None
@@ -160,6 +161,26 @@ def test_a_rehearsal_names_what_did_not_come_back(ids: tuple[SyncEnv, dict[str, 
         ("published", "body", "block_ids"),
         ("published", "previous", "links"),
     }
+
+
+def test_what_the_restore_said_is_lost_is_no_unexplained_difference(ids: tuple[SyncEnv, dict[str, str]]) -> None:
+    env, named = ids
+
+    def lose(item: dict[str, Any]) -> None:
+        """Leave links and the creator out."""
+        if item["attributes"].get("previous"):
+            item["attributes"]["previous"] = None
+            del item["relationships"]["creator"]
+
+    def lossy(base_url: str, token: str, source: str) -> Done:
+        restore = FakeRestore(env.mirror, change=lose)
+        lost = Loss(record_id=named["live"], path=("previous",), what="A test.")
+        return Done(restore(base_url, token, source).left_alone, [lost])
+
+    report = drilled(env, lossy)
+    assert [(one.record_id, one.part) for one in report.different] == [(named["live"], "creator")]
+    assert {(one.record_id, one.field) for one in report.said} == {(named["live"], "previous")}
+    assert report.equal == 3
 
 
 def test_a_record_that_the_restore_left_alone_is_reported_as_that(ids: tuple[SyncEnv, dict[str, str]]) -> None:

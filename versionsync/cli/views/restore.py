@@ -402,13 +402,15 @@ def print_drill(
         ids: Whether to show ids in full.
     """
     if output.as_json:
-        members = ("records", "versions", "equal", "requests", "seconds", "different", "left_alone")
+        members = ("records", "versions", "equal", "requests", "seconds", "different", "said", "left_alone")
         output.json({"source": source} | {name: getattr(report, name) for name in members})
         return
     differing = dict.fromkeys(one.record_id for one in report.different)
     is_good = not differing
     parts = [f"{report.equal:,} came back equal"]
     parts += [f"{len(differing):,} different"] if differing else []
+    said = dict.fromkeys(one.record_id for one in report.said if one.record_id not in differing)
+    parts += [f"{len(said):,} left out and said"] if said else []
     parts += [f"{len(report.left_alone):,} left alone"] if report.left_alone else []
     output.paragraph(
         (f"{output.symbol(is_good)} ", "bold green" if is_good else "bold red"),
