@@ -186,10 +186,12 @@ def stands(world: World, one: Foreign) -> bool:
 def came_too_late(world: World, plan: Plan, one: Foreign) -> bool:
     """Return whether an act that is not reported came after the plan's last step for its record.
 
-    An edit that came before would be live, since each step of the record was done.
+    An edit that came before would be live, since each step of the record was done. What someone unpublished right
+    before the plan published it is live, as planned: no read can show that.
     """
     record = world.environment().record(one.record_id)
     published = {id for step in plan.steps if step.act == "publish" for id in step.record_ids}
     if one.act == "edit":
         return record.published is not record.head
-    return one.act == "publish" or (one.act == "unpublish" and one.record_id not in published)
+    is_live_again = one.is_unpreventable and record.published is not None
+    return one.act == "publish" or (one.act == "unpublish" and (one.record_id not in published or is_live_again))
