@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+from versionsync.errors import VersionsyncError
 from versionsync.export.exact_json import dump, load, same
 
 __all__ = ["DastTextError", "blocks_of", "is_structured_text", "parse", "text_of"]
@@ -60,7 +61,7 @@ _INLINE_TYPES: Final = {"inlineItem", "inlineBlock"}
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 
-class DastTextError(ValueError):
+class DastTextError(VersionsyncError):
     """A text that is no document. The message names the line."""
 
 

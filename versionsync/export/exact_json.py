@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from versionsync.errors import VersionsyncError
+
 __all__ = ["DuplicateMembers", "Number", "dump", "load", "same"]
 
 
@@ -14,7 +16,7 @@ class Number(str):
     __slots__ = ()
 
 
-class DuplicateMembers(ValueError):
+class DuplicateMembers(VersionsyncError):
     """An object has two members of one name, which a dict cannot hold."""
 
 
