@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from versionsync.errors import VersionsyncError
 from versionsync.history.diff.lines import block_id_of, block_model_of
 from versionsync.history.diff.members import is_block
 from versionsync.history.diff.schema import SchemaField
@@ -75,7 +76,7 @@ class RecordLinks:
     steps: dict[int, LinkStep] = field(default_factory=dict)
 
 
-class InconsistentSteps(Exception):
+class InconsistentSteps(VersionsyncError):
     """The rows do not go with the steps: compute all steps of the record."""
 
 
