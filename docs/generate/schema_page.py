@@ -26,6 +26,7 @@ ORDER = (
     "intervals",
     "links",
     "titles",
+    "passages",
     "projection_cursors",
     "reordered_records",
     "models",
@@ -167,7 +168,8 @@ def _rules(table: Table) -> Iterator[str]:
         yield f"Check: `{check.sqltext}`"
     for index in sorted(table.indexes, key=lambda one: str(one.name)):
         kind = "Unique" if index.unique else "Index"
-        yield f"{kind} `{index.name}`: {_names(column.name for column in index.columns)}{_condition(index)}"
+        only = ", PostgreSQL only" if index.info.get("only_on") == "postgresql" else ""
+        yield f"{kind} `{index.name}`: {_names(column.name for column in index.columns)}{_condition(index)}{only}"
 
 
 def _view(view: View) -> str:

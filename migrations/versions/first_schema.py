@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from versionsync.mirror.engine.types import POSTGRES, IdText, JsonText, UtcTime, UuidText
+from versionsync.mirror.engine.types import POSTGRES, IdText, JsonText, SearchWords, UtcTime, UuidText
 
 revision = "first"
 down_revision = None
@@ -46,6 +46,7 @@ def upgrade() -> None:
     _intervals()
     _links()
     _titles()
+    _passages()
     _projection_cursors()
     _reordered_records()
     _compress_with_lz4()
@@ -713,6 +714,33 @@ def _titles() -> None:
     )
     op.create_index("titles_by_title", "titles", ["source_id", "title"])
     op.create_index("titles_of_record", "titles", ["source_id", "record_id"])
+
+
+def _passages() -> None:
+    op.create_table(
+        "passages",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("version_id", IdText(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("piece", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger()),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("record_field", IdText(), nullable=False),
+        sa.Column("field_id", IdText()),
+        sa.Column("field", IdText(), nullable=False),
+        sa.Column("locale", IdText()),
+        sa.Column("block_path", IdText()),
+        sa.Column("hash", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text()),
+        sa.Column("words", SearchWords()),
+        sa.PrimaryKeyConstraint("source_id", "version_id", "number", "piece", name="pk_passages"),
+    )
+    op.create_index("passages_by_id", "passages", ["id"], unique=True)
+    op.create_index("passages_of_record", "passages", ["source_id", "record_id"])
+    if not _is_sqlite():  # SQLite's index is made by the program that fills it: FTS5 may be missing
+        filled = sa.text("words IS NOT NULL")
+        op.create_index("passages_words", "passages", ["words"], postgresql_using="gin", postgresql_where=filled)
 
 
 def _projection_cursors() -> None:

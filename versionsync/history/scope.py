@@ -16,7 +16,7 @@ from versionsync.history.errors import NothingMirrored, UnknownName
 from versionsync.history.moments import zone_of_projects
 from versionsync.history.projections.reading import coverage
 from versionsync.mirror.schema import editors, models, versions
-from versionsync.mirror.tables.projection_cursors import PROJECTIONS
+from versionsync.mirror.tables.projection_cursors import COMPUTABLE
 from versionsync.mirror.tables.sources import SourceRow, sources_of
 from versionsync.text import nearest
 
@@ -123,7 +123,7 @@ class Filling:
     """How far a projection of a source is filled.
 
     Attributes:
-        projection: `changes`, `intervals`, `links` or `titles`.
+        projection: `changes`, `intervals`, `links`, `titles` or `search`.
         event_id: Everything up to this event is in it; 0: it is empty.
         last_event_id: The newest event of the source.
         until: It answers what the mirror knew at this time. None: it is empty, or complete.
@@ -146,7 +146,7 @@ class Filling:
         return self.event_id == 0 < self.last_event_id
 
 
-def fillings(connection: Connection, scope: Scope, projections: Iterable[str] = PROJECTIONS) -> list[Filling]:
+def fillings(connection: Connection, scope: Scope, projections: Iterable[str] = COMPUTABLE) -> list[Filling]:
     """Return how far these projections are filled, by source."""
     wanted = list(projections)
     found = []

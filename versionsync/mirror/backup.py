@@ -196,9 +196,10 @@ def _problem_in(copy: sqlite3.Connection) -> str | None:
 
 
 def _tables(connection: Connection) -> list[str]:
-    """All tables: also those of a schema that this program does not know."""
+    """All tables that hold rows: also those of a schema that this program does not know."""
     kept = text(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite|_%' ESCAPE '|' ORDER BY 1"
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite|_%' ESCAPE '|' "
+        "AND sql NOT LIKE 'CREATE VIRTUAL TABLE%' ORDER BY 1"
     )
     return list(connection.scalars(kept))
 

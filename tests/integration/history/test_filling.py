@@ -374,6 +374,7 @@ def test_two_processes_that_fill_the_same_batch_do_no_harm(desk: Desk) -> None:
     other = ProjectionFiller(desk.mirror, id)
     filler = ProjectionFiller(between(desk.mirror, other.fill_batch), id)
     assert filler.fill_batch().state is FillState.BUSY
+    assert ProjectionFiller(desk.mirror, id).fill_batch().state is FillState.MORE, "the index comes after the others"
     assert filler.fill_batch().state is FillState.COMPLETE
     assert differences_from_rebuild(desk.mirror) == []
 

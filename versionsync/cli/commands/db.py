@@ -413,7 +413,7 @@ def rebuild(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="What to rebuild: changes, intervals, links, titles. Default: all.",
+            help="What to rebuild: changes, intervals, links, titles, search. Default: all.",
             show_default=False,
         ),
     ] = None,
@@ -468,15 +468,15 @@ def rebuild_projections(
         if daemon is not None and not daemon.is_expired:
             yield source.name, "daemon", None
             continue
-        filler, versions = ProjectionFiller(mirror, source.id), 0
+        filler, versions, indexed = ProjectionFiller(mirror, source.id), 0, 0
         with _filling(session.output, source.name) as progressed:
             while (filled := filler.fill_batch()).state is FillState.MORE:
-                versions += filled.versions
+                versions, indexed = versions + filled.versions, indexed + filled.indexed
                 progressed(filled.event_id, filled.last_event_id)
         if filled.state is FillState.BUSY:
             yield source.name, "sync", None
         else:
-            yield source.name, "command", versions
+            yield source.name, "command", max(versions, indexed)
 
 
 @contextmanager

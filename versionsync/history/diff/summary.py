@@ -23,7 +23,7 @@ from versionsync.history.diff.model import (
 from versionsync.history.diff.schema import Schema
 from versionsync.text import count, printable
 
-__all__ = ["describe", "place_in_words", "summarize"]
+__all__ = ["describe", "place_in_words", "plain_number", "summarize"]
 
 SHOWN_CHARACTERS: Final = 40
 """A value that is longer is not quoted."""
@@ -228,11 +228,11 @@ def _shown(value: Json) -> str:
     elif value is None:
         text = "nothing"
     else:
-        text = _number(msgspec.json.encode(value).decode())
+        text = plain_number(msgspec.json.encode(value).decode())
     return text if len(text) <= SHOWN_CHARACTERS else ""
 
 
-def _number(spelled: str) -> str:
+def plain_number(spelled: str) -> str:
     """Return a number as people write it: 3.9 for 39e-1, unless it is very small or large."""
     try:
         number = Decimal(spelled)

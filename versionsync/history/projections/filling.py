@@ -5,6 +5,8 @@ transaction, and only if no process has had the lease since. Otherwise its rows 
 So a run never waits for a projection, and two processes can fill at once without harm. The cursor moves in the
 transaction that writes the rows, so nothing is lost or left out when a process is killed.
 
+The full-text index is filled last: it takes the longest, and most questions do not need it.
+
 Rows are computed again for each version that is new or rewritten, for the one after it, and for records whose versions
 changed their order or lost content by an erasure. Nothing else that they follow from can change.
 """
@@ -25,16 +27,20 @@ from versionsync.history.schema_at import SchemaHistory
 from versionsync.ledger.events import EventType
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.engine.full_text import full_text_of
 from versionsync.mirror.tables.changes import replace_changes
 from versionsync.mirror.tables.events import HistoryEvent, history_events_after, last_event_id
 from versionsync.mirror.tables.intervals import IntervalRow, load_intervals, write_intervals
 from versionsync.mirror.tables.leases import FreeLease, free_lease, lock_free
 from versionsync.mirror.tables.links import LinkRow, write_links
+from versionsync.mirror.tables.passages import replace_passages
 from versionsync.mirror.tables.projection_cursors import (
     CHANGES,
+    FILLED_FIRST,
     INTERVALS,
     LINKS,
     PROJECTIONS,
+    SEARCH,
     TITLES,
     delete_some_rows,
     forget_cursors,
@@ -48,7 +54,7 @@ from versionsync.mirror.tables.titles import replace_titles
 
 __all__ = ["EVENTS_AT_ONCE", "FORMATS", "FillState", "Filled", "ProjectionFiller", "request_rebuild"]
 
-FORMATS: Final[Mapping[str, int]] = {CHANGES: 1, INTERVALS: 1, LINKS: 1, TITLES: 1}
+FORMATS: Final[Mapping[str, int]] = {CHANGES: 1, INTERVALS: 1, LINKS: 1, TITLES: 1, SEARCH: 1}
 """How the rows of each projection are computed. Another number here fills it again in every database."""
 
 EVENTS_AT_ONCE: Final = 1000
@@ -77,7 +83,8 @@ class Filled:
 
     Attributes:
         state: What to do next.
-        versions: How many versions were computed.
+        versions: How many versions were computed, for other projections than the index.
+        indexed: How many versions were computed for the index.
         event_id: Every event up to this one is in all projections.
         last_event_id: The last event of the source.
         failed: The versions that could not be compared, and why.
@@ -88,6 +95,7 @@ class Filled:
     event_id: int = 0
     last_event_id: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
+    indexed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +173,10 @@ class ProjectionFiller:
             return Filled(FillState.BUSY, last_event_id=work.last_event_id)
         contents = work.rows.contents if work.rows else ContentRows()
         linked = sum(len(record.steps) for record in contents.links.values())
-        versions = max(len(set(contents.changed) | set(contents.titled)), linked)
-        self._grown += versions
-        return Filled(FillState.MORE, versions, work.after, work.last_event_id, contents.failed)
+        versions = max(len({*contents.changed, *contents.titled}), linked)
+        indexed = len(contents.searched)
+        self._grown += max(versions, indexed)
+        return Filled(FillState.MORE, versions, work.after, work.last_event_id, contents.failed, indexed)
 
     def _compute(self, connection: Connection) -> _Snapshot | None:
         """Return the next work. None: another process writes, or this was stopped."""
@@ -176,12 +185,15 @@ class ProjectionFiller:
             return None
         last = last_event_id(connection, self._source_id)
         cursors = load_cursors(connection, self._source_id)
-        stale = (name for name in PROJECTIONS if name not in cursors or cursors[name].format != FORMATS[name])
+        wanted = PROJECTIONS if full_text_of(connection).is_available(connection) else FILLED_FIRST
+        stale = (name for name in wanted if name not in cursors or cursors[name].format != FORMATS[name])
         if emptied := next(stale, None):
             return _Snapshot(lease, last, emptied=emptied)
-        lowest = min(cursor.event_id for cursor in cursors.values())
-        others = {cursor.event_id for cursor in cursors.values()} - {lowest}
-        filled = tuple(name for name in PROJECTIONS if cursors[name].event_id == lowest) if lowest < last else ()
+        # The index is filled alone, once the others are.
+        group = FILLED_FIRST if any(cursors[name].event_id < last for name in FILLED_FIRST) else wanted
+        lowest = min(cursors[name].event_id for name in group)
+        others = {cursors[name].event_id for name in group} - {lowest}
+        filled = tuple(name for name in group if cursors[name].event_id == lowest) if lowest < last else ()
         events: list[HistoryEvent] = []
         if filled:
             events = history_events_after(connection, self._source_id, lowest, limit=self.events_at_once)
@@ -217,8 +229,10 @@ class ProjectionFiller:
             if event.type in INTERVAL_EVENTS:
                 with_intervals[event.record_id] = None
         contents: ContentRows | None = ContentRows()
-        with_changes, with_titles, with_links = (name in filled for name in (CHANGES, TITLES, LINKS))
-        if wanted and (with_changes or with_titles or with_links):
+        with_changes, with_titles, with_links, with_passages = (
+            name in filled for name in (CHANGES, TITLES, LINKS, SEARCH)
+        )
+        if wanted and (with_changes or with_titles or with_links or with_passages):
             contents = content_rows(
                 connection,
                 self._source_id,
@@ -227,6 +241,7 @@ class ProjectionFiller:
                 with_changes=with_changes,
                 with_titles=with_titles,
                 with_links=with_links,
+                with_passages=with_passages,
                 is_stopped=lambda: self._is_stopped,
             )
         if contents is not None and marked:
@@ -259,13 +274,14 @@ class ProjectionFiller:
     def _with_reordered(
         self, connection: Connection, lease: FreeLease, contents: ContentRows, marked: Collection[str]
     ) -> ContentRows | None:
-        """Return `contents` with all changes and links of the records that are marked."""
+        """Return `contents` with all changes, links and passages of the records that are marked."""
         again = content_rows(
             connection,
             self._source_id,
             dict.fromkeys(marked),
             self._schemas_of(connection, lease),
             with_titles=False,
+            with_passages=full_text_of(connection).exists(connection),
             is_stopped=lambda: self._is_stopped,
         )
         if again is None:
@@ -273,6 +289,8 @@ class ProjectionFiller:
         done = set(again.changed)
         contents.changes = [row for row in contents.changes if row.version_id not in done] + again.changes
         contents.changed = [id for id in contents.changed if id not in done] + again.changed
+        contents.passages = [row for row in contents.passages if row.version_id not in done] + again.passages
+        contents.searched = [id for id in contents.searched if id not in done] + again.searched
         contents.failed |= again.failed
         contents.links |= again.links
         return contents
@@ -299,14 +317,19 @@ class ProjectionFiller:
             contents = work.rows.contents
             replace_changes(tx, self._source_id, contents.changed, contents.changes)
             replace_titles(tx, self._source_id, contents.titled, contents.titles)
+            replace_passages(tx, self._source_id, contents.searched, contents.passages)
             write_intervals(tx, self._source_id, gone=work.rows.gone, new=work.rows.new)
             write_links(tx, self._source_id, gone=work.rows.gone_links, new=work.rows.new_links)
         unmark_reordered(tx, self._source_id, work.reordered)
+        if work.reordered and not full_text_of(tx).exists(tx):
+            forget_cursors(tx, self._source_id, [SEARCH])
 
     def _empty(self, tx: Connection, projection: str) -> None:
         """Delete some rows of a projection; when none is left, it is filled from the start."""
         forget_cursors(tx, self._source_id, [projection])
         if not delete_some_rows(tx, self._source_id, projection, limit=ROWS_DELETED_AT_ONCE):
+            if projection == SEARCH:
+                full_text_of(tx).make(tx)
             start_cursor(tx, self._source_id, projection, format=FORMATS[projection], at=self._now())
 
     def _analyze(self) -> None:

@@ -19,7 +19,7 @@ from versionsync.mirror.schema import events, reordered_records
 from versionsync.mirror.tables.changes import ChangeRow, load_changes
 from versionsync.mirror.tables.events import OF_RECORD, last_event_id
 from versionsync.mirror.tables.intervals import IntervalRow, load_intervals
-from versionsync.mirror.tables.projection_cursors import PROJECTIONS, load_cursors
+from versionsync.mirror.tables.projection_cursors import COMPUTABLE, load_cursors
 from versionsync.mirror.tables.titles import TitleRow, load_titles
 from versionsync.mirror.tables.versions import version_order
 
@@ -68,7 +68,7 @@ class RecordProjections:
     is_computed: bool
 
 
-def coverage(connection: Connection, source_id: int, projections: Collection[str] = PROJECTIONS) -> Coverage:
+def coverage(connection: Connection, source_id: int, projections: Collection[str] = COMPUTABLE) -> Coverage:
     """Return how far these projections of a source are filled."""
     last = last_event_id(connection, source_id)
     cursors = load_cursors(connection, source_id)

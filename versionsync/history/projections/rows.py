@@ -19,6 +19,7 @@ from versionsync.history.projections.links import (
     links_in,
     step_between,
 )
+from versionsync.history.projections.search import passages_of
 from versionsync.history.projections.titles import titles_of
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.ledger.content import ContentError, parse_value
@@ -28,6 +29,7 @@ from versionsync.mirror.tables.changes import ChangeRow
 from versionsync.mirror.tables.events import history_events_of
 from versionsync.mirror.tables.intervals import IntervalRow
 from versionsync.mirror.tables.links import LinkRow, load_links
+from versionsync.mirror.tables.passages import PassageRow
 from versionsync.mirror.tables.titles import TitleRow
 from versionsync.mirror.tables.versions import VersionPlace, stored_texts, version_order
 
@@ -44,7 +46,9 @@ class ContentRows:
         changes: What versions changed.
         titles: What they are called.
         links: The steps between their links, by record.
+        passages: The texts that they added and removed.
         changed: The versions whose changes these are: those that were asked for, and those after them.
+        searched: The versions whose passages these are, likewise.
         titled: The versions whose titles these are.
         failed: The versions that could not be compared, and why. They have no changes.
     """
@@ -52,7 +56,9 @@ class ContentRows:
     changes: list[ChangeRow] = field(default_factory=list)
     titles: list[TitleRow] = field(default_factory=list)
     links: dict[str, RecordLinks] = field(default_factory=dict)
+    passages: list[PassageRow] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    searched: list[str] = field(default_factory=list)
     titled: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -83,9 +89,10 @@ def content_rows(
     with_changes: bool = True,
     with_titles: bool = True,
     with_links: bool = True,
+    with_passages: bool = False,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> ContentRows | None:
-    """Return the changes, titles and links of versions, and the changes and links of those that follow them.
+    """Return what follows from the contents of versions, and of those that come after them.
 
     Only a few contents are in memory at a time.
 
@@ -97,6 +104,7 @@ def content_rows(
         with_changes: Whether to compute changes.
         with_titles: Whether to compute titles.
         with_links: Whether to compute links.
+        with_passages: Whether to compute passages.
         is_stopped: Asked before each version. If it is true, this returns None.
 
     Returns:
@@ -107,7 +115,12 @@ def content_rows(
     steps = (
         step
         for record_id, of_record in order.items()
-        for step in _steps(of_record, wanted[record_id], with_pairs=with_changes or with_links, with_titles=with_titles)
+        for step in _steps(
+            of_record,
+            wanted[record_id],
+            with_pairs=with_changes or with_links or with_passages,
+            with_titles=with_titles,
+        )
     )
     if with_links:
         found.links = {
@@ -122,8 +135,11 @@ def content_rows(
             if is_stopped():
                 return None
             after = contents[step.place.id]
+            former = None if step.is_first else before
             if with_changes and step.is_new:
-                _add_changes(found, after, None if step.is_first else before)
+                _add_changes(found, after, former)
+            if with_passages and step.is_new:
+                _add_passages(found, after, former)
             if step.is_titled:
                 _add_titles(found, after)
             if with_links:
@@ -233,6 +249,14 @@ def _add_changes(found: ContentRows, after: VersionContent, before: VersionConte
     try:
         found.changes += changes_of(after, before)
     except Exception as error:  # a content that cannot be compared must not keep all others from it
+        found.failed[after.version_id] = f"{type(error).__name__}: {error}"
+
+
+def _add_passages(found: ContentRows, after: VersionContent, before: VersionContent | None) -> None:
+    found.searched.append(after.version_id)
+    try:
+        found.passages += passages_of(after, before)
+    except Exception as error:
         found.failed[after.version_id] = f"{type(error).__name__}: {error}"
 
 

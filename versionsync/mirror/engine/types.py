@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from versionsync.ledger.times import format_time, parse_time
 
-__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText"]
+__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "SearchWords", "UtcTime", "UuidText"]
 
 
 POSTGRES = "postgresql"
@@ -126,6 +126,11 @@ class UuidText(TypeDecorator[UUID]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> UUID | None:
         """Return the driver's value as a UUID."""
         return UUID(value) if isinstance(value, str) else value
+
+
+def SearchWords() -> Text:  # noqa: N802 - a type, in the place of a type
+    """The words of a text in their order: `tsvector`, or text."""
+    return Text().with_variant(postgresql.TSVECTOR(), POSTGRES)
 
 
 def IdText() -> Text:  # noqa: N802 - a type, in the place of a type

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Named, Table, TypedColumns
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Named, Table, TypedColumns
+from sqlalchemy import text as sql_text
 
+from versionsync.mirror.engine.types import SearchWords
 from versionsync.mirror.schema.column_helpers import (
     binary,
     both_or_none,
@@ -25,7 +27,7 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["changes", "intervals", "links", "projection_cursors", "reordered_records", "titles"]
+__all__ = ["changes", "intervals", "links", "passages", "projection_cursors", "reordered_records", "titles"]
 
 
 class _Changes(TypedColumns):
@@ -154,9 +156,58 @@ titles = Table(
 )
 
 
+class _Passages(TypedColumns):
+    source_id: Named[int] = source()
+    version_id: Named[str] = identifier("The version that added or removed the passage.", key=True)
+    number: Named[int] = number("Counts the passages that a version added or removed, from 1.", key=True)
+    piece: Named[int] = column(
+        Integer, "Counts the parts of a long passage, from 0. Only the first has the text.", key=True
+    )
+    id: Named[int | None] = column(
+        BigInteger,
+        "Its number in the index: higher for later versions. NULL: it was removed, and is not in the index.",
+    )
+    record_id: Named[str] = identifier("The record.")
+    model_id: Named[str] = identifier("The record's model.")
+    record_field: Named[str] = identifier("The record's field that holds it: `fields.id`, or the name in the content.")
+    field_id: Named[str | None] = identifier("The innermost field: `fields.id`. NULL: the schema has none of the name.")
+    field: Named[str] = identifier("The innermost field's API key, as in the content of the version.")
+    locale: Named[str | None] = identifier("The locale. NULL: the field is not localized.")
+    block_path: Named[str | None] = identifier(
+        "The ids of the blocks around it, outermost first, with `/` between them. NULL: the record itself has it."
+    )
+    hash: Named[int] = column(BigInteger, "The same for equal texts in one field and locale of a record.")
+    text: Named[str | None] = text("The passage, without HTML tags. NULL: it was removed, or this is a later part.")
+    words: Named[str | None] = column(
+        SearchWords,
+        "Its words without case and accents, as the index has them. NULL: it was removed; in SQLite also if "
+        "they are those of `text`.",
+    )
+
+
+passages = Table(
+    "passages",
+    metadata,
+    _Passages,
+    Index("passages_by_id", "id", unique=True),
+    Index("passages_of_record", "source_id", "record_id"),
+    Index(
+        "passages_words",
+        "words",
+        postgresql_using="gin",
+        postgresql_where=sql_text("words IS NOT NULL"),
+        info={"only_on": "postgresql"},
+    ),
+    comment="Projection: the passages that each version added or removed, compared with the version before it. "
+    "`versionsync grep` searches them.",
+)
+
+
 class _ProjectionCursors(TypedColumns):
     source_id: Named[int] = source()
-    projection: Named[str] = identifier("The projection: `changes`, `intervals`, `links` or `titles`.", key=True)
+    projection: Named[str] = identifier(
+        "The projection: `changes`, `intervals`, `links`, `titles` or `search`.", key=True
+    )
     event_id: Named[int] = column(BigInteger, "Every event up to this one is in it: `events.id`.")
     format: Named[int] = number("How its rows are computed. If the program computes them otherwise, it fills it again.")
     filled_at: Named[datetime] = timestamp("When rows were last written.")
@@ -182,7 +233,7 @@ reordered_records = Table(
     metadata,
     _ReorderedRecords,
     foreign_key_to_source("reordered_records"),
-    comment="Records whose versions changed their order or times without an event. `changes` and `links` compute them "
-    "again.",
+    comment="Records whose versions changed their order or times without an event. `changes`, `links` and `search` "
+    "compute them again.",
     sqlite_with_rowid=False,
 )

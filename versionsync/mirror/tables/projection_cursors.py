@@ -16,13 +16,16 @@ from sqlalchemy import Column, Connection, Table, delete, select, update
 from versionsync.ledger.ids import RecordId
 from versionsync.mirror.engine.bulk import chunked, run_many
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.schema import changes, intervals, links, projection_cursors, reordered_records, titles
+from versionsync.mirror.schema import changes, intervals, links, passages, projection_cursors, reordered_records, titles
 
 __all__ = [
     "CHANGES",
+    "COMPUTABLE",
+    "FILLED_FIRST",
     "INTERVALS",
     "LINKS",
     "PROJECTIONS",
+    "SEARCH",
     "TITLES",
     "Cursor",
     "delete_some_rows",
@@ -39,7 +42,12 @@ CHANGES: Final = "changes"
 INTERVALS: Final = "intervals"
 LINKS: Final = "links"
 TITLES: Final = "titles"
-PROJECTIONS: Final = (CHANGES, INTERVALS, LINKS, TITLES)
+SEARCH: Final = "search"
+COMPUTABLE: Final = (CHANGES, INTERVALS, TITLES)
+"""Those that are computed in memory for one record if they are not filled."""
+FILLED_FIRST: Final = (CHANGES, INTERVALS, LINKS, TITLES)
+PROJECTIONS: Final = (*FILLED_FIRST, SEARCH)
+"""All. The index is filled alone, after the others."""
 
 _PARTS: Final[Mapping[str, tuple[Table, Column[str]]]] = MappingProxyType(
     {
@@ -47,6 +55,7 @@ _PARTS: Final[Mapping[str, tuple[Table, Column[str]]]] = MappingProxyType(
         INTERVALS: (intervals, intervals.c.record_id),
         LINKS: (links, links.c.record_id),
         TITLES: (titles, titles.c.version_id),
+        SEARCH: (passages, passages.c.version_id),
     }
 )
 """The table of each projection, and the column by which its rows are deleted."""

@@ -1,0 +1,147 @@
+"""The full-text index over `passages`: FTS5 of SQLite, or a GIN index over `tsvector` of PostgreSQL.
+
+Neither of them cuts text into words: they get words that are folded already, so both find the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    bindparam,
+    cast,
+    column,
+    literal_column,
+    table,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from versionsync.mirror.schema import passages
+
+__all__ = ["FullText", "IndexSearch", "full_text_of"]
+
+Phrase = tuple[Sequence[str], bool]
+"""Words one after another, and whether the last one is only the beginning of a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSearch:
+    """How to ask the index.
+
+    Attributes:
+        rows: `passages`, with the index if it is a table of its own.
+        condition: What the rows satisfy.
+        id: The column to sort and page by: `passages.id`.
+    """
+
+    rows: FromClause
+    condition: ColumnElement[bool]
+    id: ColumnElement[Any]
+
+
+class FullText(ABC):
+    """The index of one database."""
+
+    @abstractmethod
+    def is_available(self, connection: Connection) -> bool:
+        """Return whether the database can have the index."""
+
+    @abstractmethod
+    def make(self, tx: Connection) -> None:
+        """Make the index if the migration did not."""
+
+    @abstractmethod
+    def exists(self, connection: Connection) -> bool:
+        """Return whether it can be asked."""
+
+    @abstractmethod
+    def column_value(self, words: Sequence[str], *, are_plain: bool) -> str | None:
+        """Return the value of `passages.words`. `are_plain`: they are the ASCII letters and digits of `text`."""
+
+    @abstractmethod
+    def search(self, phrases: Sequence[Phrase]) -> IndexSearch:
+        """Return how to find the passages that have all phrases."""
+
+
+class SqliteFullText(FullText):
+    """A table of FTS5 that keeps no text. Triggers follow `passages`."""
+
+    TABLE: Final = "search_index"
+    # The words are folded and cut already. The tokenizer `ascii` cuts at ASCII characters that are no letter or digit.
+    DDL: Final = (
+        "CREATE VIRTUAL TABLE IF NOT EXISTS search_index USING fts5(words, content='', columnsize=0, tokenize='ascii')",
+        "CREATE TRIGGER IF NOT EXISTS passages_added AFTER INSERT ON passages WHEN new.id IS NOT NULL BEGIN "
+        "INSERT INTO search_index(rowid, words) VALUES (new.id, coalesce(new.words, new.text)); END",
+        "CREATE TRIGGER IF NOT EXISTS passages_deleted AFTER DELETE ON passages WHEN old.id IS NOT NULL BEGIN "
+        "INSERT INTO search_index(search_index, rowid, words) "
+        "VALUES ('delete', old.id, coalesce(old.words, old.text)); END",
+    )
+
+    def is_available(self, connection: Connection) -> bool:
+        found = connection.exec_driver_sql("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'")
+        return found.first() is not None
+
+    def make(self, tx: Connection) -> None:
+        for statement in self.DDL:
+            tx.exec_driver_sql(statement)
+
+    def exists(self, connection: Connection) -> bool:
+        made = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'search_index'").first()
+        return made is not None and self.is_available(connection)
+
+    def column_value(self, words: Sequence[str], *, are_plain: bool) -> str | None:
+        return None if are_plain else " ".join(words)
+
+    def search(self, phrases: Sequence[Phrase]) -> IndexSearch:
+        query = " AND ".join(map(self._in_a_row, phrases))
+        index = table(self.TABLE, column("rowid"))
+        asked: BindParameter[str] = bindparam("phrases", query, unique=True)
+        matches = literal_column("search_index.search_index").op("MATCH", is_comparison=True)(asked)
+        rowid: ColumnElement[Any] = index.c.rowid
+        return IndexSearch(index.join(passages, passages.c.id == rowid), matches, rowid)
+
+    @staticmethod
+    def _in_a_row(phrase: Phrase) -> str:
+        words, is_prefix = phrase
+        return '"' + " ".join(words) + ('"*' if is_prefix else '"')
+
+
+class PostgresFullText(FullText):
+    """An index of the column `words`, made by the migration."""
+
+    def is_available(self, connection: Connection) -> bool:
+        return True
+
+    def make(self, tx: Connection) -> None:
+        pass
+
+    def exists(self, connection: Connection) -> bool:
+        return True
+
+    def column_value(self, words: Sequence[str], *, are_plain: bool) -> str | None:
+        return " ".join([f"'{word}':{place}" for place, word in enumerate(words, start=1)])
+
+    def search(self, phrases: Sequence[Phrase]) -> IndexSearch:
+        query = " & ".join(map(self._in_a_row, phrases))
+        asked: ColumnElement[Any] = cast(bindparam("phrases", query, unique=True), TSQUERY)
+        return IndexSearch(passages, passages.c.words.op("@@", is_comparison=True)(asked), passages.c.id)
+
+    @staticmethod
+    def _in_a_row(phrase: Phrase) -> str:
+        words, is_prefix = phrase
+        return "(" + " <-> ".join(f"'{word}'" for word in words) + (":*)" if is_prefix else ")")
+
+
+_BY_DIALECT: Final[Mapping[str, FullText]] = {"sqlite": SqliteFullText(), "postgresql": PostgresFullText()}
+
+
+def full_text_of(connection: Connection) -> FullText:
+    """Return the index of the database that `connection` is to."""
+    return _BY_DIALECT[connection.dialect.name]
