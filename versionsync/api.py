@@ -8,11 +8,12 @@
 
 It reads the database alone, never DatoCMS, and works beside a daemon that writes. Answers with many rows are
 iterators: few rows are in memory at a time, and each reads from one snapshot. The commands `log`, `as-of`, `changes`,
-`pending`, `deleted`, `events`, `show`, `diff`, `blame` and `usage` are made of these methods.
+`pending`, `deleted`, `events`, `show`, `diff`, `blame`, `usage` and `grep` are made of these methods.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
@@ -25,8 +26,10 @@ from versionsync.history.errors import (
     AmbiguousName,
     BeforeHistory,
     HistoryError,
+    NoFullText,
     NotFilled,
     NothingMirrored,
+    OddPattern,
     OddTime,
     UnknownName,
 )
@@ -36,6 +39,8 @@ from versionsync.history.model import (
     Deleted,
     Event,
     FieldChange,
+    Find,
+    Hit,
     Interval,
     Pending,
     PendingReason,
@@ -54,6 +59,7 @@ from versionsync.history.questions.authors import Authorship, authors_of
 from versionsync.history.questions.compared import content_of, names_for
 from versionsync.history.questions.deleted import deleted
 from versionsync.history.questions.events import EventReader, matching_types
+from versionsync.history.questions.grep import Grep, Reading, grep
 from versionsync.history.questions.log import LogFilter, log, version_of
 from versionsync.history.questions.pairs import (
     Against,
@@ -70,10 +76,12 @@ from versionsync.history.render.view import Filter
 from versionsync.history.render.words import Names
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Filling, Scope, fillings, history_begins
+from versionsync.history.search.matching import Matcher, RegexMatcher, WordMatcher
+from versionsync.history.search.patterns import Pattern
 from versionsync.mirror.database import Mirror as Database
 from versionsync.mirror.schema import records, versions
 from versionsync.mirror.tables.events import EventFilter
-from versionsync.mirror.tables.projection_cursors import PROJECTIONS
+from versionsync.mirror.tables.projection_cursors import FILLED_FIRST
 
 __all__ = [
     "Act",
@@ -88,12 +96,17 @@ __all__ = [
     "FieldChange",
     "Filling",
     "Filter",
+    "Find",
     "HistoryError",
+    "Hit",
+    "Hits",
     "Interval",
     "Mirror",
     "Moment",
+    "NoFullText",
     "NotFilled",
     "NothingMirrored",
+    "OddPattern",
     "OddTime",
     "Pending",
     "PendingReason",
@@ -189,8 +202,11 @@ class Mirror:
         return self._database.query(lambda connection: history_begins(connection, self._load(connection)))
 
     def filled(self, *projections: str) -> list[Filling]:
-        """Return how far the projections `changes`, `intervals`, `links` and `titles` are filled, for each source."""
-        wanted = projections or PROJECTIONS
+        """Return how far the projections are filled, for each source.
+
+        They are `changes`, `intervals`, `links`, `titles` and `search`. If you name none: all but `search`.
+        """
+        wanted = projections or FILLED_FIRST
         return self._database.query(lambda connection: fillings(connection, self._load(connection), wanted))
 
     def record(self, name: str | Record) -> Record:
@@ -345,6 +361,69 @@ class Mirror:
             return authors_of(connection, scope, located.key, field=field, last=located.version_id)
 
         return self._stream(find)
+
+    def grep(
+        self,
+        *phrases: str,
+        regex: str | None = None,
+        find: Find | str = Find.CHANGED,
+        record: str | Record | None = None,
+        model: str | None = None,
+        editor: str | None = None,
+        field: str | None = None,
+        locale: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+    ) -> Hits:
+        """Find words in all versions, newest first, without regard to case and accents.
+
+        Args:
+            phrases: Words that follow one another; each phrase is in the same passage. A `*` at the end stands for the
+                rest of a word. Chinese, Japanese and Thai are found within longer words.
+            regex: Instead of phrases, a regular expression of Python. All passages of the record or model are read.
+            find: Which versions: that `changed` a passage that has it, or of each field of a record the `first`, the
+                `last`, or those that `removed` it.
+            record: In this record only.
+            model: In records of this model only: its API key, name or id.
+            editor: In versions saved by this editor only: the name, email or id.
+            field: In this field only, or in the blocks of it: its API key, label or id.
+            locale: In this locale only.
+            since: In versions made then or later.
+            until: In versions made before.
+
+        Raises:
+            OddPattern: A phrase has no word, the expression is none, or it names neither a record nor a model.
+            UnknownName: No record, model, editor or field has this name.
+            AmbiguousName: Several have it.
+            OddTime: A time is not understood.
+            NotFilled: The full-text index is not filled yet.
+            NoFullText: This SQLite has no FTS5.
+        """
+        matcher = _matcher(phrases, regex)
+        if regex is not None and record is None and model is None:
+            raise OddPattern(
+                "a regular expression needs a record or a model", hint="All passages of it are read, which takes long."
+            )
+        key = None if record is None else self.record(record).key
+        reading, kind = Reading(), Find(find)
+
+        def chosen(connection: Connection) -> Grep:
+            scope = self._load(connection)
+            return Grep(
+                matcher=matcher,
+                find=kind,
+                record=key,
+                models=find_models(scope, model) if model is not None else (),
+                editors=find_editors(connection, scope, editor) if editor is not None else (),
+                field=field,
+                locale=locale,
+                since=self._time(since),
+                until=self._time(until),
+                reading=reading,
+            )
+
+        wanted = self._database.query(chosen)
+        return Hits(self._stream(lambda connection, scope: grep(connection, scope, wanted)), reading, matcher)
 
     def versions(
         self,
@@ -582,6 +661,47 @@ class Mirror:
         """Yield an answer from one snapshot, which ends with the iteration."""
         with self._database.read() as connection:
             yield from answer(connection, self._load(connection))
+
+
+class Hits(Iterator[Hit]):
+    """The hits of a search, as an iterator, and how much was read besides the index."""
+
+    def __init__(self, hits: Iterator[Hit], reading: Reading, matcher: Matcher) -> None:
+        self._hits = hits
+        self._reading = reading
+        self._matcher = matcher
+
+    def __next__(self) -> Hit:
+        return next(self._hits)
+
+    @property
+    def passages_read(self) -> int:
+        """How many passages were read so far."""
+        return self._reading.passages
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes these have, in UTF-8."""
+        return self._reading.bytes
+
+    @property
+    def passages_given_up(self) -> int:
+        """How many of them took a regular expression too long. They count as without a match."""
+        return self._matcher.given_up if isinstance(self._matcher, RegexMatcher) else 0
+
+
+def _matcher(phrases: Sequence[str], regex: str | None) -> Matcher:
+    if regex is not None:
+        if phrases:
+            raise OddPattern("give either phrases or a regular expression")
+        try:
+            return RegexMatcher(re.compile(regex))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise OddPattern(f"this is no regular expression: {error}") from None
+    pattern = Pattern.of(phrases)
+    if pattern is None:
+        raise OddPattern("the pattern has no letter or digit", hint="Use a regular expression for other characters.")
+    return WordMatcher(pattern)
 
 
 _RECORD = (

@@ -21,6 +21,7 @@ from versionsync.cli.commands.doctor import doctor
 from versionsync.cli.commands.erase import erase
 from versionsync.cli.commands.events import events
 from versionsync.cli.commands.export import export
+from versionsync.cli.commands.grep import grep
 from versionsync.cli.commands.health import health
 from versionsync.cli.commands.init import init
 from versionsync.cli.commands.log import log
@@ -88,6 +89,7 @@ for command in (
     diff,
     blame,
     usage,
+    grep,
     changes,
     pending,
     as_of,

@@ -6,7 +6,9 @@ HistoryError
 ├── OddTime           the time is not understood, or could mean two things
 ├── BeforeHistory     the time is before anything that the mirror knows; says since when it knows
 ├── NothingMirrored   no source was synced into this mirror yet
-└── NotFilled         a projection that the answer needs is not filled yet; says how far it is
+├── NotFilled         a projection that the answer needs is not filled yet; says how far it is
+├── NoFullText        this SQLite has no FTS5, so it cannot search
+└── OddPattern        a pattern has no word, or is no regular expression
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ from collections.abc import Sequence
 
 from versionsync.errors import ErrorKind, VersionsyncError
 
-__all__ = ["AmbiguousName", "BeforeHistory", "HistoryError", "NotFilled", "NothingMirrored", "OddTime", "UnknownName"]
+__all__ = [
+    "AmbiguousName",
+    "BeforeHistory",
+    "HistoryError",
+    "NoFullText",
+    "NotFilled",
+    "NothingMirrored",
+    "OddPattern",
+    "OddTime",
+    "UnknownName",
+]
 
 
 class HistoryError(VersionsyncError):
@@ -54,3 +66,13 @@ class NotFilled(HistoryError):
     """A projection that the answer needs is not filled yet."""
 
     kind = ErrorKind.DATABASE
+
+
+class NoFullText(HistoryError):
+    """The SQLite of this Python was built without FTS5."""
+
+    kind = ErrorKind.DATABASE
+
+
+class OddPattern(HistoryError):
+    """A pattern without a letter or digit, or one that is no regular expression."""

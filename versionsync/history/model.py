@@ -22,6 +22,8 @@ __all__ = [
     "Deleted",
     "Event",
     "FieldChange",
+    "Find",
+    "Hit",
     "Interval",
     "Pending",
     "PendingReason",
@@ -110,6 +112,51 @@ class FieldChange:
     operation: str
     words_added: int
     words_removed: int
+
+
+class Find(StrEnum):
+    """Which versions a search returns. The values are public."""
+
+    CHANGED = "changed"
+    """Each version that has what was searched for in a passage that the version before it did not have so."""
+    FIRST = "first"
+    """Of each field of a record, the oldest version that has it."""
+    LAST = "last"
+    """Of each field of a record, the newest version that has it."""
+    REMOVED = "removed"
+    """Each version that no longer has it in a field, while the version before it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit(WithEditor):
+    """A version in which a search found something.
+
+    Attributes:
+        title: What this version is called, in the project's main locale.
+        field: The innermost field's API key.
+        text: The passage that has it. If the version removed it: the one that had it.
+        spans: Where it is in `text`: pairs of a beginning and an end.
+        snippet: The passage around the first span, with the spans in «».
+    """
+
+    source: str
+    record_id: str
+    version_id: str
+    model: str
+    model_id: str
+    title: str | None
+    created_at: datetime
+    editor_type: str | None
+    editor_id: str | None
+    editor_name: str | None
+    ordinal: int
+    field_id: str | None
+    field: str
+    locale: str | None
+    block_path: str | None
+    snippet: str
+    text: str
+    spans: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ __all__ = [
     "FoundRecord",
     "FoundVersion",
     "find_editors",
+    "find_fields",
     "find_models",
     "find_record",
     "find_version",
@@ -217,6 +218,15 @@ def find_editors(connection: Connection, scope: Scope, name: str) -> list[FoundE
         lines = [printable(f"{row.name or '–'} ({row.type}:{row.id})") for row in found]
         raise _ambiguous(f"{_number(found)} editors are called {name}", lines, len(found))
     return [FoundEditor(source_id=row.source_id, type=row.type, id=row.id, name=row.name) for row in found]
+
+
+def find_fields(connection: Connection, scope: Scope, name: str) -> tuple[frozenset[str], str | None]:
+    """Return the ids of the fields of this API key, label or id, and the nearest API key if there is none."""
+    columns = (fields.c.id, fields.c.api_key, fields.c.label)
+    known = connection.execute(select(*columns).where(fields.c.source_id.in_(scope.ids))).all()
+    ids = {row.id for row in known if name in (row.id, row.api_key)}
+    ids = ids or {row.id for row in known if row.label.casefold() == name.casefold()}
+    return frozenset(ids), None if ids else nearest(name, {row.api_key for row in known})
 
 
 def _by_id(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:

@@ -83,6 +83,8 @@ def test_names_from_upstream_move_no_cursor(
         ("diff", RECORD, "--html"),
         ("blame", RECORD),
         ("blame", RECORD, "--json"),
+        ("grep", "a*"),
+        ("grep", "a*", "--json"),
     ):
         words = (record if word == RECORD else word for word in argv)
         ran = cli(*words, **at)

@@ -27,6 +27,7 @@ READING = (
     ("diff", "Post 0"),
     ("blame", "Post 0"),
     ("sql", "SELECT count(*) FROM versions"),
+    ("grep", "post"),
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

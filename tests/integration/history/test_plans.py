@@ -18,7 +18,7 @@ from versionsync.mirror.database import Mirror as Database
 
 __all__ = ["news_site"]
 
-GROWING = "versions|records|events|intervals|changes|titles"
+GROWING = "versions|records|events|intervals|changes|titles|passages"
 SCAN = re.compile(rf"SCAN (?:{GROWING})\b")
 ALL_OF_SOURCE = re.compile(rf"SEARCH (?:{GROWING}) USING .*\(source_id=\?\)$")
 """Every row of the source: as bad as a scan, unless the index has only a few rows."""
@@ -56,6 +56,12 @@ QUESTIONS: dict[str, Ask] = {
     "deleted": lambda mirror: mirror.deleted(),
     "deleted since": lambda mirror: mirror.deleted(since=SINCE),
     "deleted of a model": lambda mirror: mirror.deleted(model="article", until=NOON + timedelta(days=1)),
+    "a phrase": lambda mirror: mirror.grep("forgotten map"),
+    "a phrase of a model": lambda mirror: mirror.grep("map", model="article", since=SINCE - timedelta(days=60)),
+    "a phrase of a record": lambda mirror: mirror.grep("imprint", record="Imprint"),
+    "a phrase in its first versions": lambda mirror: mirror.grep("map", find="first"),
+    "a phrase that was removed": lambda mirror: mirror.grep("map", find="removed"),
+    "a regular expression": lambda mirror: mirror.grep(regex="[Ii]mprint", model="page"),
     "events of a record": lambda mirror: mirror.events(record="Imprint"),
     "events since": lambda mirror: mirror.events(since=SINCE),
     "acts": lambda mirror: mirror.event_reader().start_before_last_acts(5),

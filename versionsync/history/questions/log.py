@@ -14,12 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, fun
 
 from versionsync.history.errors import NotFilled, UnknownName
 from versionsync.history.model import FieldChange, RecordKey, Version
-from versionsync.history.names import FoundEditor
+from versionsync.history.names import FoundEditor, find_fields
 from versionsync.history.questions.details import Details, details_of_record, details_of_versions, stream
 from versionsync.history.scope import ModelName, Scope, fillings
-from versionsync.mirror.schema import changes, fields, models, versions
+from versionsync.mirror.schema import changes, models, versions
 from versionsync.mirror.tables.projection_cursors import CHANGES
-from versionsync.text import nearest
 
 __all__ = ["LogFilter", "exact_text", "log", "version_of"]
 
@@ -208,15 +207,12 @@ class _Field:
     @classmethod
     def find(cls, connection: Connection, scope: Scope, name: str, in_memory: Details | None) -> Self:
         """Return the fields of this name. Raises UnknownName if there never was one."""
-        of_source = fields.c.source_id.in_(scope.ids)
-        known = connection.execute(select(fields.c.id, fields.c.api_key, fields.c.label).where(of_source)).all()
-        ids = {row.id for row in known if name in (row.id, row.api_key)}
-        found = cls(name, frozenset(ids or {row.id for row in known if row.label.casefold() == name.casefold()}))
+        ids, meant = find_fields(connection, scope, name)
+        found = cls(name, ids)
         if found.ids or (in_memory is not None and found.versions_in(in_memory)):
             return found
         ever = select(changes.c.number).where(found._unnamed, changes.c.source_id.in_(scope.ids))
         if connection.scalar(ever.limit(1)) is None:
-            meant = nearest(name, {row.api_key for row in known})
             raise UnknownName(
                 f"there is no field {name}", hint=f"Did you mean {meant}?" if meant else "Name it by its API key."
             )

@@ -29,6 +29,8 @@ COMMANDS = (
     ("usage", "Giulia Ferrè", "--now"),
     ("as-of", "2026-08-20 12:00"),
     ("as-of", "2026-08-20", "Imprint", "--published"),
+    ("grep", "market"),
+    ("grep", "--removed", "map", "--limit", "20"),
     ("events",),
     ("events", "--raw", "--limit", "5"),
 )
@@ -60,6 +62,29 @@ def test_programs_get_one_object_a_line_whose_members_are_columns(ask: Ask, argv
         assert {"record_id", "model_id"} <= set(one)
         assert not {"key", "source_id"} & set(one)
         assert all(value is None or value.endswith("Z") for name, value in one.items() if name.endswith("_at"))
+
+
+def test_a_search_says_how_much_a_regular_expression_read(ask: Ask) -> None:
+    ran = ask("grep", "--regex", "(?i)forgotten +map", "--model", "article")
+    assert ran.code == 0, ran.written
+    assert "«forgotten map»" in ran.out
+    assert "Read " in ran.err
+    assert {one["model"] for one in ask("grep", "--regex", "map", "--model", "article", "--json").lines} == {"article"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("grep", "--regex", "map"), "needs a record or a model"),
+        (("grep", "--regex", "(", "--model", "article"), "no regular expression"),
+        (("grep", "--first", "--last", "map"), "only one of"),
+        (("grep", "—"), "no letter or digit"),
+    ],
+)
+def test_a_search_that_means_nothing_is_refused(ask: Ask, argv: tuple[str, ...], said: str) -> None:
+    ran = ask(*argv)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())
 
 
 def test_the_members_of_a_version_are_columns_of_the_mirror(ask: Ask) -> None:
