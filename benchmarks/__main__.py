@@ -18,6 +18,7 @@ NAMES = (
     "blame",
     "projections",
     "questions",
+    "grep",
     "restore",
     "export",
     "copy",
@@ -46,7 +47,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
-    from benchmarks.history import blame, diff, export, projections, questions
+    from benchmarks.history import blame, diff, export, grep, projections, questions
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -61,6 +62,7 @@ def main() -> None:
         "blame": lambda _: blame.measure(small=small),
         "projections": lambda made: projections.measure(made, small=small),
         "questions": lambda made: questions.measure(made, small=small, large=large),
+        "grep": lambda made: grep.measure(made, small=small, large=large),
         "restore": lambda made: restore.measure(made, small=small),
         "copy": lambda made: copy_mirror.measure(made, small=small, large=large),
         "export": lambda made: export.measure(made, small=small, large=large),

@@ -29,6 +29,7 @@ __all__ = ["START", "build_edited", "delete_records"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DELETED = START + timedelta(days=300)
 STEP = timedelta(minutes=37)
+APART = timedelta(milliseconds=20)
 MODEL = ModelId("article")
 RECORDS_AT_ONCE = 50
 FRAME_BYTES = 550
@@ -139,7 +140,7 @@ def _history(
         id = VersionId(f"v{number:014}-{place:06}")
         texts[id] = text
         is_last = place == versions - 1
-        at = START + STEP * place
+        at = START + STEP * place + APART * number
         seen.append(
             SeenVersion(
                 id=id,
