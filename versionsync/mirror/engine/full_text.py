@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    and_,
     bindparam,
     cast,
     column,
@@ -131,7 +132,9 @@ class PostgresFullText(FullText):
     def search(self, phrases: Sequence[Phrase]) -> IndexSearch:
         query = " & ".join(map(self._in_a_row, phrases))
         asked: ColumnElement[Any] = cast(bindparam("phrases", query, unique=True), TSQUERY)
-        return IndexSearch(passages, passages.c.words.op("@@", is_comparison=True)(asked), passages.c.id)
+        matches = passages.c.words.op("@@", is_comparison=True)(asked)
+        # Removed passages have no id. Without the condition a walk from the highest id on reads all of them first.
+        return IndexSearch(passages, and_(matches, passages.c.id.is_not(None)), passages.c.id)
 
     @staticmethod
     def _in_a_row(phrase: Phrase) -> str:
