@@ -128,7 +128,7 @@ def _indexed(
     connection: Connection, wanted: Grep, pattern: Pattern, conditions: Sequence[ColumnElement[bool]]
 ) -> Iterator[list[Row[Any]]]:
     """Yield what the index names and the pattern confirms."""
-    index = full_text_of(connection).search([phrase.indexed for phrase in pattern.phrases])
+    index = full_text_of(connection).search(connection, [phrase.indexed for phrase in pattern.phrases])
     whole = passages.alias("whole")
     of_passage = and_(
         whole.c.source_id == passages.c.source_id,
