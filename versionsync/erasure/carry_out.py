@@ -27,6 +27,7 @@ from versionsync.ledger.events import EventType, observed_event
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.engine.full_text import full_text_of
 from versionsync.mirror.erasable import (
     PLACES,
     Found,
@@ -219,6 +220,7 @@ def clean(mirror: Mirror, source_id: int, *, now: Callable[[], datetime]) -> boo
     filler = ProjectionFiller(mirror, source_id)
     while filler.fill_batch().state is FillState.MORE:
         pass
+    mirror.transact(lambda tx: full_text_of(tx).fill_again(tx))
     if not mirror.clean(*(place.table for place in PLACES)):
         return False
     mirror.transact(lambda tx: mark_cleaned(tx, source_id, before=began, at=now()))

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from tests.integration.erasure.conftest import NAME, ErasureEnv, now
+from versionsync import open_mirror
 from versionsync.erasure.carry_out import clean, erase, plan_erasure
 from versionsync.mirror.backup import back_up
 from versionsync.mirror.database import Mirror
@@ -36,6 +37,17 @@ def test_no_byte_of_the_files_has_it(erasing: ErasureEnv, file: Path) -> None:
     assert files_with(file, words), "or this test shows nothing"
     erasing.erase()
     assert files_with(file, words) == []
+
+
+def test_the_full_text_index_keeps_no_word(erasing: ErasureEnv, file: Path) -> None:
+    """It has words in lower case. FTS5 would keep those of deleted rows until it merges its segments."""
+    words = [part.lower().encode() for part in NAME.split()]
+    assert files_with(file, words), "or this test shows nothing"
+    erasing.erase()
+    assert files_with(file, [*words, *(word[2:] for word in words)]) == []
+    with open_mirror(f"sqlite:///{file}") as mirror:
+        assert list(mirror.grep("quackenbush")) == []
+        assert len(list(mirror.grep("fish market"))) > 3, "all else is found as before"
 
 
 def test_a_reader_of_an_old_state_keeps_the_files_from_being_clean(erasing: ErasureEnv, file: Path) -> None:

@@ -58,6 +58,9 @@ class FullText(ABC):
     def make(self, tx: Connection) -> None:
         """Make the index if the migration did not."""
 
+    def fill_again(self, tx: Connection) -> None:  # noqa: B027 - for one database only
+        """Fill the index from `passages`, so that nothing is left in it of rows that were deleted."""
+
     @abstractmethod
     def exists(self, connection: Connection) -> bool:
         """Return whether it can be asked."""
@@ -84,6 +87,12 @@ class SqliteFullText(FullText):
         "INSERT INTO search_index(search_index, rowid, words) "
         "VALUES ('delete', old.id, coalesce(old.words, old.text)); END",
     )
+    # FTS5 marks an entry as deleted, and keeps its words until a merge that no one can count on.
+    FILL_AGAIN: Final = (
+        "INSERT INTO search_index(search_index) VALUES ('delete-all')",
+        "INSERT INTO search_index(rowid, words) "
+        "SELECT id, coalesce(words, text) FROM passages WHERE id IS NOT NULL ORDER BY id",
+    )
 
     def is_available(self, connection: Connection) -> bool:
         found = connection.exec_driver_sql("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'")
@@ -92,6 +101,11 @@ class SqliteFullText(FullText):
     def make(self, tx: Connection) -> None:
         for statement in self.DDL:
             tx.exec_driver_sql(statement)
+
+    def fill_again(self, tx: Connection) -> None:
+        if self.exists(tx):
+            for statement in self.FILL_AGAIN:
+                tx.exec_driver_sql(statement)
 
     def exists(self, connection: Connection) -> bool:
         made = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'search_index'").first()

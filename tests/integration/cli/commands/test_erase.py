@@ -60,10 +60,11 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(
         "versions": 2,
         "rewrites": 0,
         "events": 0,
-        "projections": {"changes": found["projections"]["changes"], "titles": 2},
+        "projections": {**found["projections"], "titles": 2, "links": 0},
         "restore_plans": [],
         "erased": False,
     }
+    assert set(found["projections"]) == {"changes", "titles", "links", "passages"}
     assert synced.read_bytes() == before
 
 
