@@ -7,7 +7,7 @@ databases spell differently, such as JSON, is the same there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -18,13 +18,16 @@ import msgspec
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     LargeBinary,
     Select,
     Table,
+    false,
     func,
     literal,
     select,
+    true,
     tuple_,
     type_coerce,
 )
@@ -37,7 +40,16 @@ from versionsync.mirror.engine.copying import Convert, copy_dialect_of
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.jsonb import jsonb_text
 from versionsync.mirror.engine.types import JsonText, UtcTime, UuidText
-from versionsync.mirror.schema import leases, restore_plans, source_claims, sources, versions
+from versionsync.mirror.schema import (
+    leases,
+    passages,
+    projection_cursors,
+    restore_plans,
+    source_claims,
+    sources,
+    versions,
+)
+from versionsync.mirror.tables.projection_cursors import SEARCH
 
 __all__ = ["NeutralRow", "RowBatch", "TableDigest", "TableRows", "rows_of"]
 
@@ -55,6 +67,11 @@ KEYS_NAMED: Final = 5
 
 _KEYS: Final = {versions.name: ("source_id", "record_id", "ordinal")}
 """Unique keys other than the primary one. Versions of a record are read together, so that they stay side by side."""
+_COPIED: Final[Mapping[str, ColumnElement[bool]]] = {
+    passages.name: false(),
+    projection_cursors.name: projection_cursors.c.projection != SEARCH,
+}
+"""Which rows are copied, if not all are. Each database has an index of its own for words, and fills it later."""
 _NOT_HELD: Final = {
     leases.name: frozenset({"holder", "expires_at"}),
     source_claims.name: frozenset({"holder", "expires_at", "next_check_at", "next_check_reason"}),
@@ -104,6 +121,7 @@ class TableRows:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.columns: list[Column[Any]] = list(table.columns)
+        self._copied = _COPIED.get(table.name, true())
         self._names = [column.name for column in self.columns]
         self._key = [table.c[name] for name in _KEYS.get(table.name, tuple(c.name for c in table.primary_key))]
         self._key_at = [self._names.index(column.name) for column in self._key]
@@ -112,7 +130,7 @@ class TableRows:
         self._large_at = next((place for place, name in enumerate(self._names) if name in LARGE), None)
 
     def count(self, connection: Connection) -> int:
-        return connection.scalar(select(func.count()).select_from(self.table)) or 0
+        return connection.scalar(select(func.count()).select_from(self.table).where(self._copied)) or 0
 
     def is_empty(self, connection: Connection) -> bool:
         return connection.execute(select(literal(1)).select_from(self.table).limit(1)).first() is None
@@ -182,7 +200,7 @@ class TableRows:
         plain = NullType()  # so that the driver's values come as they are
         query: Select[*tuple[Any, ...]] = select(
             *(type_coerce(column, plain).label(column.name) for column in self.columns)
-        )
+        ).where(self._copied)
         if after is not None:
             values = (
                 literal(parse_time(value) if isinstance(column.type, UtcTime) else value, column.type)

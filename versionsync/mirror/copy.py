@@ -3,7 +3,8 @@
 The source is read in one snapshot. The target is filled in many transactions. Each of them also records how far it
 came, so that a copy that was killed continues there. Until the copy is complete and compared, the target records
 COPYING instead of a revision: no other command takes it for a mirror. Indexes and foreign keys are made at the end,
-which is faster and checks all rows once more.
+which is faster and checks all rows once more. The full-text index is not copied: the next filling of projections makes
+it.
 
 A copy is for moving. So it is refused while another process writes to the source, and if one did so meanwhile.
 """

@@ -27,6 +27,8 @@ from tests.fixtures.old_project import build_old_project
 from tests.fixtures.projections import fill
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from tests.integration.mirror.writing import Desk, Shown
+from versionsync import open_mirror
+from versionsync.history.errors import NotFilled
 from versionsync.ledger.content import canonical, canonical_number, content_hash
 from versionsync.ledger.times import format_time
 from versionsync.mirror.copy import Copied, CopyLimits, compare_mirrors, copy_mirror
@@ -120,7 +122,10 @@ def table_rows(connection: Connection, name: str) -> Counter[tuple[Any, ...]]:
     table = metadata.tables[name]
     columns = [column for column in table.columns if (name, column.name) not in NOT_COPIED]
     found: Counter[tuple[Any, ...]] = Counter()
-    for row in connection.execute(select(*columns)):
+    query = select(*columns)
+    if name == "projection_cursors":
+        query = query.where(table.c.projection != "search")
+    for row in connection.execute(query):
         values = {column: _known(value) for column, value in row._mapping.items()}
         if "attributes" in values:
             exact = values.pop("attributes_exact")
@@ -157,7 +162,7 @@ def view_names(connection: Connection) -> set[str]:
 
 def assert_same_tables(source: str, target: str) -> None:
     with Mirror.open(source) as one, Mirror.open(target) as other, one.read() as left, other.read() as right:
-        for name in metadata.tables:
+        for name in set(metadata.tables) - {"passages"}:
             assert table_rows(left, name) == table_rows(right, name), name
 
 
@@ -203,6 +208,25 @@ def test_there_and_back_again_nothing_is_lost(news_site: MakeNewsSite, make_url:
     copy_mirror(there, back)
     assert_same_tables(site.url, back)
     assert_same_views(site.url, back)
+
+
+@both_ways
+def test_the_next_filling_makes_the_full_text_index_of_a_copy(
+    news_site: MakeNewsSite, make_url: MakeUrl, source: str, target: str
+) -> None:
+    """Each kind of database keeps its words in another form, so the index is not copied."""
+    site, url = news_site(source), make_url(target)
+    with open_mirror(site.url) as mirror:
+        known = {(hit.version_id, hit.text) for hit in mirror.grep("map")}
+    assert len(known) > 5, "or this test shows nothing"
+    copy_mirror(site.url, url)
+    with open_mirror(url) as mirror, pytest.raises(NotFilled):
+        list(mirror.grep("map"))
+    with Mirror.open(url) as copied:
+        fill(copied)
+    with open_mirror(url) as mirror:
+        assert {(hit.version_id, hit.text) for hit in mirror.grep("map")} == known
+    assert compare_mirrors(site.url, url).differences == ()
 
 
 # Odd contents

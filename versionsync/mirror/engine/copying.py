@@ -65,6 +65,8 @@ class CopyDialect(ABC):
     def make_indexes(self, tx: Connection, table: Table) -> None:
         """Make the indexes of a table that are not there yet."""
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            if index.info.get("only_on", tx.dialect.name) != tx.dialect.name:
+                continue
             tx.execute(CreateIndex(index, if_not_exists=True))
 
     @abstractmethod
