@@ -76,9 +76,9 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
             rows,
             (
                 f"Cycles of {CYCLE} records link to each other; each has two blocks. Two in three were live, and one "
-                "in three of these has a newer draft. A record goes live after the one that it links to, so a cycle takes "
-                "11 bulk publications in turn, each a job that takes a second or more. The time is that of planning, "
-                "checking, writing, reading all histories again, and comparing them with what was sent.",
+                "in three of these has a newer draft. A record goes live after the one that it links to, so a cycle "
+                "takes 11 bulk publications in turn, each a job that takes a second or more. The time is that of "
+                "planning, checking, writing, reading all histories again, and comparing them with what was sent.",
             ),
         )
     ]
