@@ -188,7 +188,8 @@ class Task:
         is_live_already: `live` is what is published already.
         unpublishes: It must not be live any more.
         deletes: It must be deleted. Then nothing else applies.
-        frees: The values of unique fields that it has upstream now, as those of `Fitted.uniques`.
+        frees: The values of unique fields that its newest version has upstream now, as those of `Fitted.uniques`.
+        live_frees: The same of its live version, which keeps them until another one is live.
         before_version: The version that was current before, to which an undo goes back.
         before_live: The version that was live before. None: it was not live.
     """
@@ -207,6 +208,7 @@ class Task:
     unpublishes: bool = False
     deletes: bool = False
     frees: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    live_frees: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     before_version: str | None = None
     before_live: str | None = None
 

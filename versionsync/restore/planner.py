@@ -148,7 +148,12 @@ class Planner:
             deletes=True,
             expected_version=item.current_version,
             frees={} if current is None else self._fit(current, is_draft=True).uniques,
+            live_frees=self._live_uniques(self.facts.known[target.record_id]),
         )
+
+    def _live_uniques(self, known: Known) -> Mapping[tuple[str, str], bytes]:
+        live = known.published_version_id
+        return {} if live is None else self._fit(live, is_draft=False).uniques
 
     def _creation(self, target: Target, known: Known) -> Task | None:
         draft, live = self._wanted_contents(target, is_new=True)
@@ -237,6 +242,7 @@ class Planner:
             unpublishes=unpublishes,
             expected_version=item.current_version,
             frees=current.uniques,
+            live_frees=self._live_uniques(known),
         )
 
     # Contents.

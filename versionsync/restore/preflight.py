@@ -151,7 +151,11 @@ class _Earlier:
     def __init__(self, tasks: Mapping[str, Task], rules: ProjectRules) -> None:
         self._new = {f'"{id}"' for id, task in tasks.items() if task.is_new}
         self._live_later = {f'"{id}"' for id, task in tasks.items() if task.is_new or task.live is not None}
-        self._freed = {(task.model_id, key, value) for task in tasks.values() for key, value in task.frees.items()}
+        self._freed = {
+            (task.model_id, key, value)
+            for task in tasks.values()
+            for key, value in (*task.frees.items(), *task.live_frees.items())
+        }
         self._deletes = {task.model_id for task in tasks.values() if task.deletes}
         self._is_moving = any(
             not task.is_new and "parent_id" in one.attributes

@@ -366,7 +366,11 @@ class Waits:
     def _wait_for_uniques(self) -> dict[str, str] | None:
         """Let each holder of a unique value wait until the one before has given it up."""
         holders: dict[tuple[str, _UniqueKey, bytes], list[tuple[int, tuple[str, str], _Holding]]] = {}
-        kept = [_Holding(one, key, one.task.frees[key], None, -1) for one in self._left for key in one.task.frees]
+        kept = [
+            _Holding(one, key, value, None, -1)
+            for one in self._left
+            for key, value in {*one.task.frees.items(), *one.task.live_frees.items()}
+        ]
         for holdings in (kept, *map(_holdings, self.records.values())):
             for holding in holdings:
                 record = holding.record
@@ -448,19 +452,34 @@ class _Holding:
 
 
 def _holdings(record: Record) -> Iterator[_Holding]:
-    writes = [phase for phase in record.phases if phase.write >= 0]
-    keys = sorted({*record.task.frees, *(key for phase in writes for key in phase.fitted.uniques)})
-    for key in keys:
-        start: Phase | None = None
-        value = record.task.frees.get(key)
-        for phase in writes:
-            fresh = phase.fitted.uniques.get(key)
-            if fresh != value:
-                if value is not None:
-                    yield _Holding(record, key, value, start, phase.write)
-                start, value = phase, fresh
-        if value is not None:
-            yield _Holding(record, key, value, start, record.delete)
+    """Yield from when to when a record has each unique value, in its newest version or in its live one."""
+    task = record.task
+    contents = [phase.fitted.uniques for phase in record.phases]
+    for key in sorted({*task.frees, *task.live_frees, *(key for uniques in contents for key in uniques)}):
+        current, live = task.frees.get(key), task.live_frees.get(key)
+        since: dict[bytes, Phase | None] = {value: None for value in (current, live) if value is not None}
+        for node, phase in _nodes(record):
+            if phase is None:
+                current = None if node == record.delete else current
+                live = None
+            elif node == phase.write:
+                current = phase.fitted.uniques.get(key)
+                live = current if phase.write_is_live else live
+            else:
+                live = phase.fitted.uniques.get(key)
+            for value in [value for value in since if value not in (current, live)]:
+                yield _Holding(record, key, value, since.pop(value), node)
+            if current is not None:
+                since.setdefault(current, phase)
+        for value, start in since.items():
+            yield _Holding(record, key, value, start, -1)
+
+
+def _nodes(record: Record) -> Iterator[tuple[int, Phase | None]]:
+    """Yield what is done to a record, in order, with the phase that it belongs to."""
+    for phase in record.phases:
+        yield from ((node, phase) for node in (phase.write, phase.publish) if node >= 0)
+    yield from ((node, None) for node in (record.unpublish, record.delete) if node >= 0)
 
 
 _IMPOSSIBLE: Final = object()

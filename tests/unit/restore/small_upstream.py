@@ -188,7 +188,8 @@ class SmallUpstream:
         if slug is None and rules.fields["slug"].is_required:
             raise Refused(f"{id}.slug is required")
         for other, one in self.records.items():
-            if other != id and one.model == saved.model and slug is not None and one.current.get("slug") == slug:
+            has = {one.current.get("slug"), (one.published or {}).get("slug")}
+            if other != id and one.model == saved.model and slug is not None and slug in has:
                 raise Refused(f"{id}.slug is {slug}, which {other} has")
         above = saved.current.get("parent_id")
         while above is not None:

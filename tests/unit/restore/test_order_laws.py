@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -103,10 +104,16 @@ def _drawn(rng: Random) -> _World:
                 expected_version=None if is_new else f"now-{id}",
                 unpublishes=fate[id] == _UNPUBLISHED,
                 deletes=fate[id] == _DELETED,
-                frees={("slug", ""): f'"{saved.current["slug"]}"'.encode()} if saved else {},
+                frees=_held(saved.current) if saved else {},
+                live_frees=_held(saved.published) if saved else {},
             )
         )
     return world
+
+
+def _held(values: Mapping[str, Any] | None) -> dict[tuple[str, str], bytes]:
+    slug = None if values is None else values.get("slug")
+    return {} if slug is None else {("slug", ""): f'"{slug}"'.encode()}
 
 
 def _ordered(world: _World) -> Ordered:
@@ -141,6 +148,13 @@ def test_steps_in_any_order_that_their_needs_allow_are_accepted_and_end_in_what_
     world = _drawn(rng)
     plan = _ordered(world)
     before = {id: (one.current, one.published) for id, one in world.upstream.records.items()}
+    # A live version keeps its value until another one is live, so records cannot swap such values in one go.
+    live_values = [(values["slug"], id) for id, (_, values) in before.items() if values and values.get("slug")]
+    live_values += [(one.live.attributes.get("slug"), one.record_id) for one in world.tasks if one.live]
+    wanted = [(task.record_id, one) for task in world.tasks for one in (task.live, task.draft) if one is not None]
+    takes_live_values = any(
+        id != other and one.attributes.get("slug") == value for id, one in wanted for value, other in live_values
+    )
     assert [step.number for step in plan.steps] == list(range(1, len(plan.steps) + 1))
     assert all(needed < step.number for step in plan.steps for needed in step.needs)
     _carried_out(world.upstream, plan.steps, rng)
@@ -167,7 +181,7 @@ def test_steps_in_any_order_that_their_needs_allow_are_accepted_and_end_in_what_
                 assert saved.published | dict.fromkeys((key for one, key in lost if one == id), None) == _without_lost(
                     task.live, lost, id
                 )
-    if world.is_sound:
+    if world.is_sound and not takes_live_values:
         assert not plan.losses
         assert not plan.impossible
 
