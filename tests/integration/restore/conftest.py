@@ -68,7 +68,7 @@ class RestoreEnv:
                     one,
                     journal,
                     now=self.now,
-                    patience=Patience(delays=Backoff(0.01, 0.05)),
+                    patience=Patience(attempts=40, delays=Backoff(0.01, 0.05)),
                 )
                 is_done = all(state.state == "done" for state in states) and len(states) == len(kept.plan.steps)
                 await journal.finish("done" if is_done else "partial", "{}")
