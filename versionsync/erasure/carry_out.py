@@ -6,9 +6,6 @@ The same goes for the filling of projections, which drops its batch when the lea
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +35,7 @@ from versionsync.mirror.erasable import (
     find_contents,
 )
 from versionsync.mirror.errors import LeaseHeld, MirrorError
+from versionsync.mirror.holder import this_user
 from versionsync.mirror.tables.erasures import (
     ErasureRow,
     find_erasure,
@@ -164,7 +162,7 @@ def erase(
                 field_id=target.field_id,
                 locale=target.locale,
                 at=at,
-                by=_this_user(),
+                by=this_user(),
                 reason=reason,
             )
         )
@@ -203,7 +201,7 @@ def lift(
     source_id = row.source_id
 
     def work(tx: Connection, _: Lease) -> None:
-        lift_erasure(tx, source_id, id, at=now(), by=_this_user())
+        lift_erasure(tx, source_id, id, at=now(), by=this_user())
 
     _under_lease(mirror, source_id, work, wait_seconds=wait_seconds)
     return row
@@ -255,11 +253,3 @@ def _acquire(mirror: Mirror, source_id: int, wait_seconds: float) -> Lease:
                 held.hint = "A daemon is free between two runs: wait longer with --wait SECONDS, or stop it."
                 raise
             time.sleep(POLL_SECONDS)
-
-
-def _this_user() -> str:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # in a container, a user may have no name
-        name = str(os.geteuid())
-    return f"{name}@{socket.gethostname()}"

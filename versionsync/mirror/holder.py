@@ -8,6 +8,7 @@ nothing: processes of other users and services may be hidden there.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import socket
@@ -15,9 +16,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Holder"]
+__all__ = ["Holder", "this_user"]
 
 PROC = Path("/proc")
+
+
+def this_user() -> str:
+    """Return who runs this process, and where: `ben@desk`."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user may have no name
+        name = str(os.geteuid())
+    return f"{name}@{socket.gethostname()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +20,10 @@ __all__ = [
     "stages_by_model",
     "stored_editors",
     "stored_records",
-    "uploads_in",
 ]
 
 RECORDS_AT_ONCE: Final = 20
 """A record may have hundreds of versions, each of hundreds of kilobytes."""
-
-# Files have an `upload_id`; the field type `seo` has the id of an upload under `image`.
-_UPLOAD: Final = re.compile(rb'"(?:upload_id|image)"\s*:\s*"([A-Za-z0-9_-]{1,22})"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +140,3 @@ def stages_by_model(connection: Connection, source_id: int) -> dict[str, list[st
 def first_interval(connection: Connection, source_id: int) -> datetime | None:
     """Return the earliest known beginning of a publication, or None. Earlier ones were not recorded by upstream."""
     return connection.scalar(select(func.min(versions.c.published_from)).where(versions.c.source_id == source_id))
-
-
-def uploads_in(content: bytes) -> set[str]:
-    """Return the ids in a content that belong to uploads, and perhaps some that do not: an id is only a text."""
-    return {found.decode() for found in _UPLOAD.findall(content)}

@@ -17,8 +17,9 @@ from versionsync import cma
 from versionsync.history.projections.changes import VersionContent
 from versionsync.history.questions.compared import content_of
 from versionsync.history.schema_at import SchemaHistory
-from versionsync.ledger.content import ContentError, parse_value
+from versionsync.ledger.content import ContentError, canonical_value, parse_value
 from versionsync.ledger.ids import VersionId
+from versionsync.ledger.upload_ids import upload_ids_in
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.bulk import chunked, field_names
 from versionsync.mirror.schema import records, version_rewrites
@@ -220,25 +221,12 @@ async def _records(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item
 
 
 async def _uploads(client: cma.Client, contents: Iterable[VersionContent]) -> frozenset[str] | None:
-    ids = sorted({id for content in contents for id in _upload_ids(content.attributes)})
+    ids = sorted({id for content in contents for id in upload_ids_in(canonical_value(dict(content.attributes)))})
     try:
         pages = await asyncio.gather(*(client.uploads(chunk) for chunk in chunked(ids, IDS_IN_A_LIST)))
     except (cma.PermissionDenied, cma.InvalidRequest):
         return None
     return frozenset(id for page in pages for id in page.ids if id is not None)
-
-
-def _upload_ids(value: Any) -> Iterable[str]:
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            for name in ("upload_id", "image"):
-                if isinstance(id := one.get(name), str):
-                    yield id
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.holder import this_user
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import PlanRow, StepRow, StepState
 from versionsync.restore.errors import CannotApply, PlanChanged
@@ -65,7 +64,7 @@ def keep(mirror: Mirror, source_id: int, plan: Plan) -> str:
         environment=plan.environment,
         wanted=plan.wanted,
         made_at=plan.made_at,
-        made_by=f"{getpass.getuser()}@{socket.gethostname()}",
+        made_by=this_user(),
         undoes_id=plan.undoes,
         body=encode_plan(plan).decode(),
         state="planned",

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from versionsync.ledger.records import Editor
+from versionsync.ledger.upload_ids import upload_ids_in
 from versionsync.mirror.tables.editors import EditorRow
 from versionsync.mirror.tables.models import load_schema
 from versionsync.mirror.tables.sources import SourceRow
@@ -21,7 +22,6 @@ from versionsync.mirror.whole_source import (
     stages_by_model,
     stored_editors,
     stored_records,
-    uploads_in,
 )
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, LoadedMeta, LoadedVersion, World
 from versionsync.simulator import Editor as SimulatedEditor
@@ -127,7 +127,7 @@ def _uploads(connection: Connection, source_id: int) -> set[str]:
         id
         for record in stored_records(connection, source_id)
         for version in record.versions
-        for id in uploads_in(version.content)
+        for id in upload_ids_in(version.content)
     }
 
 
