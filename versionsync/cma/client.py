@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -48,7 +47,16 @@ from versionsync.cma.resources import (
 )
 from versionsync.cma.responses import error_from_job
 from versionsync.cma.retry import Policy
-from versionsync.cma.session import ApiRequest, ApiResult, ApiSession, Exchange, Usage, checked_base_url, checked_token
+from versionsync.cma.session import (
+    ApiRequest,
+    ApiResult,
+    ApiSession,
+    Exchange,
+    Usage,
+    checked_base_url,
+    checked_token,
+    path_id,
+)
 from versionsync.cma.transport import Timeouts, open_http
 from versionsync.cma.webhooks import WebhookSpec
 from versionsync.secret import Secret
@@ -194,7 +202,7 @@ class Client:
             unreadable += _unreadable(page)
         if item_types and not fields:
             pages = [
-                await self._complete_list(f"/item-types/{_id(each.id)}/fields", decode.field) for each in item_types
+                await self._complete_list(f"/item-types/{path_id(each.id)}/fields", decode.field) for each in item_types
             ]
             fields = tuple([field for page in pages for field in page.items])
             unreadable += [each for page in pages for each in _unreadable(page)]
@@ -206,15 +214,15 @@ class Client:
 
     async def item_type(self, item_type_id: str) -> ItemType:
         """Read a model or block model. One request. Raise NotFound, also if the token may not see it."""
-        return await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
+        return await self._one(f"/item-types/{path_id(item_type_id)}", decode.item_type)
 
     async def fields(self, item_type_id: str) -> tuple[Field, ...]:
         """Read the fields of a model. One request."""
-        return await self._all(f"/item-types/{_id(item_type_id)}/fields", decode.field)
+        return await self._all(f"/item-types/{path_id(item_type_id)}/fields", decode.field)
 
     async def field(self, field_id: str) -> Field:
         """Read a field. One request. Raise NotFound."""
-        return await self._one(f"/fields/{_id(field_id)}", decode.field)
+        return await self._one(f"/fields/{path_id(field_id)}", decode.field)
 
     async def environments(self) -> tuple[Environment, ...]:
         """Read all environments. One request. Raise if the primary one cannot be decoded; others are left out."""
@@ -225,7 +233,7 @@ class Client:
 
     async def environment(self, environment_id: str) -> Environment:
         """Read one environment with its `last_data_change_at`, the beacon. Raise NotFound."""
-        return await self._one(f"/environments/{_id(environment_id)}", decode.environment, content=False)
+        return await self._one(f"/environments/{path_id(environment_id)}", decode.environment, content=False)
 
     async def maintenance_mode(self) -> bool:
         """Read whether the project is in maintenance mode."""
@@ -302,16 +310,16 @@ class Client:
         """
         version = "published" if published else "current"
         params = (("version", version), *((("nested", "true"),) if nested else ()))
-        return await self._one(f"/items/{_id(item_id)}", decode.item, params)
+        return await self._one(f"/items/{path_id(item_id)}", decode.item, params)
 
     async def versions_page(self, item_id: str, *, offset: int = 0, limit: int = VERSIONS_PAGE) -> Page[ItemVersion]:
         """Read a page of a record's versions, newest first, with complete blocks. Raise NotFound."""
         params = [("nested", "true"), *_page(offset, limit)]
-        return await self._page(f"/items/{_id(item_id)}/versions", decode.item_version, params)
+        return await self._page(f"/items/{path_id(item_id)}/versions", decode.item_version, params)
 
     async def version(self, version_id: str) -> ItemVersion:
         """Read a version with complete blocks. Raise NotFound."""
-        return await self._one(f"/versions/{_id(version_id)}", decode.item_version, (("nested", "true"),))
+        return await self._one(f"/versions/{path_id(version_id)}", decode.item_version, (("nested", "true"),))
 
     async def uploads(self, ids: Sequence[str]) -> Page[Upload]:
         """Read those of up to 500 uploads that exist. One request; see `upload_groups` for how many fit into it.
@@ -326,12 +334,12 @@ class Client:
 
         Raise OutcomeUnknown without an answer: check the record before you repeat it.
         """
-        path = f"/versions/{_id(version_id)}/restore"
+        path = f"/versions/{path_id(version_id)}/restore"
         return await self._read(path, decode.job_id, method="POST", body=b"")
 
     async def job_result(self, job_id: str) -> JobResult:
         """Read the result of a job. Raise NotFound while it runs."""
-        return await self._read(f"/job-results/{_id(job_id)}", decode.job_result, content=False)
+        return await self._read(f"/job-results/{path_id(job_id)}", decode.job_result, content=False)
 
     async def wait_for_job(self, job_id: str, *, deadline: float = 300.0) -> JobResult:
         """Poll until the job is done: after a quarter of a second, since most are done by then; then after 1 s, 2 s and
@@ -397,11 +405,11 @@ class Client:
 
     async def update_webhook(self, webhook_id: str, spec: WebhookSpec) -> Webhook:
         """Replace the settings of a webhook; headers that `spec` does not name stay. Raise NotFound."""
-        return await self._write("PUT", f"/webhooks/{_id(webhook_id)}", webhooks.webhook, spec.body(webhook_id))
+        return await self._write("PUT", f"/webhooks/{path_id(webhook_id)}", webhooks.webhook, spec.body(webhook_id))
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook. Raise NotFound."""
-        await self._command("DELETE", f"/webhooks/{_id(webhook_id)}")
+        await self._command("DELETE", f"/webhooks/{path_id(webhook_id)}")
 
     async def webhook_calls_page(
         self,
@@ -417,14 +425,14 @@ class Client:
 
     async def webhook_call(self, call_id: str) -> WebhookCall:
         """Read one call of the log. Raise NotFound."""
-        return await self._one(f"/webhook_calls/{_id(call_id)}", webhooks.webhook_call, content=False)
+        return await self._one(f"/webhook_calls/{path_id(call_id)}", webhooks.webhook_call, content=False)
 
     async def resend_webhook_call(self, call_id: str) -> None:
         """Send a call of a webhook again with the same payload. Raise NotFound.
 
         The call is pending when this returns; the log shows its result.
         """
-        await self._command("POST", f"/webhook_calls/{_id(call_id)}/resend_webhook", body=b"")
+        await self._command("POST", f"/webhook_calls/{path_id(call_id)}/resend_webhook", body=b"")
 
     # Sending and decoding
 
@@ -484,13 +492,6 @@ class Client:
 
 def _unreadable(page: Page[T]) -> list[Unreadable]:
     return [Unreadable(bad.id, str(bad.error)) for bad in page.bad]
-
-
-def _id(id: str) -> str:
-    """Return an id as a part of a path. Raise ValueError if it would be another path."""
-    if not id or id in (".", ".."):
-        raise ValueError(f"{id!r} is not an id")
-    return quote(id, safe="")
 
 
 def _page(offset: int, limit: int) -> list[tuple[str, str]]:

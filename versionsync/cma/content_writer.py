@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
 
 from versionsync.cma import decode, jsonapi
 from versionsync.cma.resources import Item, Ref
-from versionsync.cma.session import ApiRequest, ApiSession
+from versionsync.cma.session import ApiRequest, ApiSession, path_id
 
 __all__ = ["BULK_LIMIT", "ContentWriter"]
 
@@ -84,7 +83,7 @@ class ContentWriter:
         data: dict[str, Any] = {"type": "item", "id": id, "meta": meta}
         if attributes is not None:
             data["attributes"] = Raw(attributes)
-        return await self._item("PUT", f"/items/{_path(id)}", data)
+        return await self._item("PUT", f"/items/{path_id(id)}", data)
 
     async def check_new(self, item_type_id: str, attributes: bytes) -> None:
         """Raise what `create` would raise for this content; nothing changes. One request.
@@ -96,7 +95,7 @@ class ContentWriter:
     async def check(self, id: str, item_type_id: str, attributes: bytes) -> None:
         """Raise what `update` would raise for these members; nothing changes. One request. See `check_new`."""
         data = _item(item_type_id, attributes, id=id)
-        await self._send("POST", f"/items/{_path(id)}/validate", _document(data))
+        await self._send("POST", f"/items/{path_id(id)}/validate", _document(data))
 
     async def publish(self, ids: Sequence[str]) -> str:
         """Publish the current versions of up to `BULK_LIMIT` records, and return the id of the job. One request."""
@@ -104,7 +103,7 @@ class ContentWriter:
 
     async def publish_one(self, id: str) -> Item:
         """Publish the current version of one record. One request. Unlike `publish`, it says what upstream refuses."""
-        request = ApiRequest(f"/items/{_path(id)}/publish", (), "PUT", b"", self._environment_id, content=True)
+        request = ApiRequest(f"/items/{path_id(id)}/publish", (), "PUT", b"", self._environment_id, content=True)
         return (await self._session.send(request, jsonapi.document_reader(_decoded_item))).value
 
     async def unpublish(self, ids: Sequence[str]) -> str:
@@ -126,7 +125,7 @@ class ContentWriter:
         await self._schedule(id, "scheduled-unpublishing", "scheduled_unpublishing", attributes)
 
     async def _schedule(self, id: str, path: str, type: str, attributes: dict[str, str]) -> None:
-        await self._send("POST", f"/items/{_path(id)}/{path}", _document({"type": type, "attributes": attributes}))
+        await self._send("POST", f"/items/{path_id(id)}/{path}", _document({"type": type, "attributes": attributes}))
 
     async def _bulk(self, action: str, ids: Sequence[str]) -> str:
         items = [{"type": "item", "id": id} for id in ids]
@@ -174,9 +173,3 @@ def _document(data: dict[str, Any]) -> bytes:
 
 def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _path(id: str) -> str:
-    if not id or id in (".", ".."):
-        raise ValueError(f"{id!r} is not an id")
-    return quote(id, safe="")

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Final, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -40,6 +40,7 @@ __all__ = [
     "Usage",
     "checked_base_url",
     "checked_token",
+    "path_id",
 ]
 
 
@@ -362,3 +363,10 @@ def checked_token(token: Secret) -> Secret:
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("the API token has invalid characters: was something else pasted?")
     return Secret(value)
+
+
+def path_id(id: str) -> str:
+    """Return an id as a part of a path. Raise ValueError if it would be another path."""
+    if not id or id in (".", ".."):
+        raise ValueError(f"{id!r} is not an id")
+    return quote(id, safe="")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -433,14 +433,6 @@ def _what_has(connection: Connection, scope: Scope, id: str) -> str | None:
         return "a record"
     field = connection.scalar(select(fields.c.api_key).where(fields.c.source_id.in_(scope.ids), fields.c.id == id))
     return None if field is None else f"the field {field}"
-
-
-def _nearest_title(wanted: str, known: Mapping[str, RecordKey]) -> str | None:
-    """Return the most similar title. Of 100,000 it is found in a tenth of a second."""
-    from rapidfuzz import fuzz, process
-
-    found = process.extractOne(wanted, known.keys(), scorer=fuzz.ratio, processor=str.casefold, score_cutoff=60)
-    return found[0] if found else None
 
 
 def _keys(connection: Connection, query: Any) -> list[RecordKey]:

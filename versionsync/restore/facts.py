@@ -31,11 +31,12 @@ from versionsync.restore.model import Target
 from versionsync.restore.rules import ProjectRules
 from versionsync.sync.api_to_ledger import schema_of, seen_record
 
-__all__ = ["Facts", "Known", "read_facts", "read_rules"]
+__all__ = ["Facts", "Known", "read_facts", "read_rules", "records_by_id"]
 
 FRESH: Final = timedelta(minutes=15)
 """A mirror that was checked this recently is not stale, also if something changed upstream since."""
 IDS_IN_A_LIST: Final = 100
+"""The number of ids in one address. It stays below the lengths that gateways refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ async def read_facts(
         is_elsewhere: The client leads to another environment than the mirrored one.
     """
     role = await client.own_role()
-    upstream = await _records(client, [one.record_id for one in targets])
+    upstream = await records_by_id(client, [one.record_id for one in targets])
     stored = await asyncio.to_thread(mirror.query, lambda connection: _stored(connection, source_id, targets, at))
     if is_elsewhere:
         stored = await _elsewhere(client, stored, upstream, rules[0])
@@ -192,7 +193,7 @@ async def _elsewhere(
     for content in read.values():
         contents |= {one.version_id: one for one in (content.current, content.live) if one is not None}
     mentioned = {id for one in stored.contents.values() for id in _texts(one.attributes) if id in stored.living}
-    there = {**await _records(client, sorted(mentioned - upstream.keys())), **upstream}
+    there = {**await records_by_id(client, sorted(mentioned - upstream.keys())), **upstream}
     living = {id: item.item_type_id for id, item in there.items()}
     published = frozenset(id for id, item in there.items() if item.status in ("published", "updated"))
     return _Stored(known, contents, stored.former, living, published)
@@ -210,7 +211,7 @@ def _texts(value: Any) -> Iterable[str]:
             waiting += one
 
 
-async def _records(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item]:
+async def records_by_id(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item]:
     """Return the records that exist upstream, without blocks."""
 
     async def some(chunk: list[str]) -> list[cma.Item]:

@@ -17,16 +17,14 @@ import msgspec
 from versionsync import cma
 from versionsync.history.diff.model import Json
 from versionsync.ledger.content import canonical_value, parse_value
-from versionsync.mirror.engine.bulk import chunked
 from versionsync.restore.claims import Claim, Refusals, block_ids, creator_of, described, without_block_ids
 from versionsync.restore.comparing import holds
 from versionsync.restore.errors import RestoreError
+from versionsync.restore.facts import records_by_id
 from versionsync.restore.model import Act, Before, Creation, Step
 
 __all__ = ["GONE", "REFUSED", "STOPPING", "StepFailed", "StepWriter", "Written", "why_refused"]
 
-IDS_IN_A_LIST: Final = 100
-"""The number of ids in one address. It stays below the lengths that gateways refuse."""
 STOPPING: Final = frozenset({"TOO_MANY_OPERATIONS"})
 """Refusals that every other write would get, too. The plan can be continued later."""
 _STALE: Final = frozenset({"STALE_ITEM_VERSION", "UNMANAGED_EDIT_CONFLICT"})
@@ -350,10 +348,7 @@ class StepWriter:
 
         Upstream may answer a list from a cache. So a record that does not look as expected is read again.
         """
-        found: dict[str, cma.Item] = {}
-        for chunk in chunked(ids, IDS_IN_A_LIST):
-            page = await self._client.items_page(ids=chunk, limit=len(chunk))
-            found |= {item.id: item for item in page.items}
+        found = await records_by_id(self._client, ids)
         for id in ids:
             if is_expected(id, found.get(id)):
                 continue
