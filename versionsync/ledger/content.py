@@ -40,7 +40,7 @@ FINE_BYTES = 15
 NO_TIME = 255
 
 # A text that may be a date-time, in canonical JSON. A quote inside of a text follows a backslash, an opening one never.
-_MAYBE_A_TIME = re.compile(rb'(?<!\\)"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{8,}[Z UTC0-9:+-]*)"')
+_MAYBE_A_TIME = re.compile(rb'"(?<!\\")([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{8,}[Z UTC0-9:+-]*)"')
 
 
 def fingerprint(meta: bytes, *, model_id: str, creator: Editor | None) -> bytes:

@@ -6,6 +6,7 @@ DatabaseUnavailable is raised.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
@@ -82,43 +83,66 @@ class ContentSpool(Mapping[VersionId, bytes]):
     def __init__(self) -> None:
         self.size = 0
         """How many bytes were added."""
-        self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
+        self._contents: dict[VersionId, bytes] = {}
+        self._file: IO[bytes] | None = None
         self._ranges: dict[VersionId, tuple[int, int]] = {}
-        weakref.finalize(self, _discard, self._file)
 
     def add(self, id: VersionId, content: bytes) -> None:
         """Store `content`. A second one with the same id replaces the first."""
-        with _on_disk(self._file):
-            self._file.seek(self.size)
-            self._file.write(content)
-        self._ranges[id] = (self.size, len(content))
+        if self._file is None and self.size + len(content) > CONTENTS_IN_MEMORY_BYTES:
+            self._file = self._moved_to_disk()
         self.size += len(content)
+        if self._file is None:
+            self._contents[id] = content
+        else:
+            self._append(self._file, id, content)
 
     def close(self) -> None:
         """Free the memory, and the file if there is one."""
+        self._contents.clear()
         self._ranges.clear()
-        _discard(self._file)
+        if self._file is not None:
+            _discard(self._file)
 
     def __getitem__(self, id: VersionId) -> bytes:
+        if self._file is None:
+            return self._contents[id]
         start, length = self._ranges[id]
         with _on_disk(self._file):
             self._file.seek(start)
             return self._file.read(length)
 
+    def _moved_to_disk(self) -> IO[bytes]:
+        """Move what is in memory to a temporary file, and return the file."""
+        with _on_disk():
+            file = tempfile.TemporaryFile()  # noqa: SIM115 see close
+        weakref.finalize(self, _discard, file)
+        for id, content in self._contents.items():
+            self._append(file, id, content)
+        self._contents.clear()
+        return file
+
+    def _append(self, file: IO[bytes], id: VersionId, content: bytes) -> None:
+        with _on_disk(file):
+            start = file.seek(0, os.SEEK_END)
+            file.write(content)
+        self._ranges[id] = (start, len(content))
+
     def __iter__(self) -> Iterator[VersionId]:
-        return iter(self._ranges)
+        return iter(self._ranges if self._file is not None else self._contents)
 
     def __len__(self) -> int:
-        return len(self._ranges)
+        return len(self._ranges if self._file is not None else self._contents)
 
 
 @contextmanager
-def _on_disk(file: IO[bytes]) -> Iterator[None]:
+def _on_disk(file: IO[bytes] | None = None) -> Iterator[None]:
     """Report a full disk as DatabaseUnavailable, and discard what the file still holds in memory."""
     try:
         yield
     except OSError as error:
-        _discard(file)
+        if file is not None:
+            _discard(file)
         raise DatabaseUnavailable(
             f"there is no room for temporary files in {tempfile.gettempdir()} ({error.strerror}): "
             "free some space there, or name another folder in TMPDIR, then run this again"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Dialect
@@ -20,9 +20,11 @@ from versionsync.mirror.engine.driver_errors import our_errors
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["IDS_AT_ONCE", "SqlRow", "chunked", "copy_many", "field_names", "run_many"]
+__all__ = ["IDS_AT_ONCE", "SqlRow", "chunked", "copy_many", "field_names", "insert_together", "run_many"]
 
 ROWS_AT_ONCE = 500
+STATEMENT_ROWS = (ROWS_AT_ONCE, 100, 20, 4)  # few sizes, so that the driver finds each statement prepared
+VARIABLES = 32_766  # the most that a statement of SQLite may have, since 3.32
 CHARACTERS_AT_ONCE = 1024 * 1024
 IDS_AT_ONCE = 500
 
@@ -65,6 +67,34 @@ def run_many(
         tx.exec_driver_sql(prepared.sql, prepared.values(chunk))
         count += len(chunk)
     return count
+
+
+def insert_together(tx: Connection, statement: Insert, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:
+    """Do as `run_many` with an INSERT for SQLite, by statements of many rows.
+
+    Python's driver lets other threads run only while SQLite executes a statement. A statement for one row is so short
+    that reading and planning in the other threads gain nothing from it: one of many rows leaves them a core.
+    """
+    prepared = _prepare(statement, columns, tx.dialect)
+    sizes = [size for size in STATEMENT_ROWS if size * len(prepared.parameters) <= VARIABLES]
+    count = 0
+    for chunk in _bounded(rows, columns):
+        count += len(chunk)
+        values = prepared.values(chunk)
+        for size in sizes:
+            while len(values) >= size:
+                tx.exec_driver_sql(_of_rows(prepared.sql, size), tuple(chain.from_iterable(values[:size])))
+                del values[:size]
+        if values:
+            tx.exec_driver_sql(prepared.sql, values)
+    return count
+
+
+@lru_cache(maxsize=128)
+def _of_rows(sql: str, number: int) -> str:
+    """Return an INSERT of one row as one of `number` rows."""
+    head, values = sql.rsplit(" VALUES ", 1)
+    return f"{head} VALUES {', '.join([values] * number)}"
 
 
 def copy_many(tx: Connection, table: str, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SetColumnComment, SetTableComment
 from sqlalchemy.sql.dml import Insert
 
-from versionsync.mirror.engine.bulk import SqlRow, copy_many, run_many
+from versionsync.mirror.engine.bulk import SqlRow, copy_many, insert_together
 from versionsync.mirror.engine.driver_errors import our_errors
 from versionsync.mirror.engine.jsonb import jsonb_form
 from versionsync.mirror.engine.types import UtcTime
@@ -257,7 +257,7 @@ class Sqlite(Dialect):
         return sqlite.insert(table)
 
     def insert_many(self, tx: Connection, table: Table, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:
-        return run_many(tx, _plain_insert(table), columns, rows)
+        return insert_together(tx, _plain_insert(table), columns, rows)
 
     def analyze_grown(self, tx: Connection) -> None:
         """Analyze a sample of all tables, which takes milliseconds at any size.
