@@ -61,11 +61,11 @@ def _sources() -> None:
         "sources",
         sa.Column("id", sa.Integer(), sa.Identity(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("project_id", IdText(), nullable=False),
+        sa.Column("project_id", IdText()),
         sa.Column("project_name", sa.Text()),
-        sa.Column("environment", sa.Text(), nullable=False),
-        sa.Column("follows_primary", sa.Boolean(), nullable=False),
-        sa.Column("base_url", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text()),
+        sa.Column("follows_primary", sa.Boolean()),
+        sa.Column("base_url", sa.Text()),
         sa.Column("locales", JsonText(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("last_data_change_at", UtcTime()),
         sa.Column("last_data_change_is_settled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -83,6 +83,11 @@ def _sources() -> None:
         sa.Column("history_retention_days", sa.Integer()),
         sa.Column("blocked_views", JsonText(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("uploads_refused_at", UtcTime()),
+        sa.CheckConstraint(
+            "(project_id IS NULL) = (environment IS NULL) AND (project_id IS NULL) = (follows_primary IS NULL) "
+            "AND (project_id IS NULL) = (base_url IS NULL)",
+            name="sources_project",
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sqlite_autoincrement=True,
     )

@@ -38,6 +38,8 @@ BREACHES = {
     "a version that is deleted": "DELETE FROM versions",
     "a record that is deleted": "DELETE FROM records",
     "a source that is deleted": "DELETE FROM sources",
+    "a project without an environment": "UPDATE sources SET environment = NULL",
+    "an environment without a project": "UPDATE sources SET project_id = NULL",
 }
 
 

@@ -24,16 +24,25 @@ from versionsync.mirror.schema.column_helpers import (
 __all__ = ["editors", "fields", "models", "sources", "upload_changes", "uploads"]
 
 
+# What a first run reads of a source is known as a whole, or not at all.
+PROJECT_IS_KNOWN = (
+    "(project_id IS NULL) = (environment IS NULL) AND (project_id IS NULL) = (follows_primary IS NULL) "
+    "AND (project_id IS NULL) = (base_url IS NULL)"
+)
+
+
 class _Sources(TypedColumns):
     id: Named[int] = Column(Integer(), Identity(), primary_key=True, comment="A small number. It is never used again.")
     name: Named[str] = text("The unique name in the settings.")
-    project_id: Named[str] = identifier("DatoCMS's id of the project.")
+    project_id: Named[str | None] = identifier("DatoCMS's id of the project. NULL: no run has read it yet.")
     project_name: Named[str | None] = text("The project's name, as last seen.")
-    environment: Named[str] = text("The mirrored environment. If `follows_primary`, the last primary one.")
-    follows_primary: Named[bool] = boolean(
-        "Whether the settings name no environment, so that the source follows the primary one."
+    environment: Named[str | None] = text(
+        "The mirrored environment. If `follows_primary`, the last primary one. NULL: not known yet."
     )
-    base_url: Named[str] = text("The base URL of the API.")
+    follows_primary: Named[bool | None] = boolean(
+        "Whether the settings name no environment, so that the source follows the primary one. NULL: not known yet."
+    )
+    base_url: Named[str | None] = text("The base URL of the API. NULL: not known yet.")
     locales: Named[str] = json("The project's locales as a JSON list. The first is the main one.", "'[]'")
     last_data_change_at: Named[datetime | None] = timestamp(
         "The environment's time of its last change, read before the last complete sweep: the beacon."
@@ -49,7 +58,7 @@ class _Sources(TypedColumns):
     last_success_at: Named[datetime | None] = timestamp(
         "When the last successful run ended, even if it read only a few records."
     )
-    created_at: Named[datetime] = timestamp("When the source was first registered.")
+    created_at: Named[datetime] = timestamp("When its project was first read. Until then, when the row was made.")
     complete_as_of: Named[datetime | None] = timestamp(
         "The mirror holds everything that was upstream at this time: the last successful complete run began then. "
         "NULL: no complete run has succeeded yet."
@@ -80,8 +89,10 @@ sources = Table(
     "sources",
     metadata,
     _Sources,
+    CheckConstraint(PROJECT_IS_KNOWN, name="sources_project"),
     Index("sources_name", "name", unique=True),
-    comment="Each mirrored project and environment, with the progress of its mirror.",
+    comment="Each mirrored project and environment, with the progress of its mirror. A source has a row before its "
+    "first request; the columns about its project follow once that is read.",
     sqlite_autoincrement=True,
 )
 

@@ -1,16 +1,20 @@
-"""Sources: their registration, and the progress of each one's mirror."""
+"""Sources: their rows, their registration, and the progress of each one's mirror.
+
+A source has a row before anything is known of its project: its lease hangs on the row, and a run takes the lease before
+its first request. Readers see a source once its project is known.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.bulk import IDS_AT_ONCE, chunked, field_names
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import WrongProject
 from versionsync.mirror.schema import leases, sources
@@ -20,10 +24,12 @@ __all__ = [
     "Checkpoint",
     "Project",
     "SourceRow",
+    "add_sources",
     "check_same_project",
     "load_source",
     "register_source",
     "save_blocked_views",
+    "source_id",
     "sources_of",
     "update_checkpoint",
     "update_history_retention",
@@ -31,6 +37,9 @@ __all__ = [
     "update_time_format",
     "update_uploads_refused",
 ]
+
+
+_IS_KNOWN = sources.c.project_id.is_not(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +92,61 @@ class SourceRow:
 
 
 def load_source(connection: Connection, name: str) -> SourceRow | None:
-    """Return the source of that name, or None if it was never synced."""
-    row = connection.execute(select(sources).where(sources.c.name == name)).one_or_none()
+    """Return the source of that name, or None if it does not exist or its project is not known yet."""
+    row = connection.execute(select(sources).where(sources.c.name == name, _IS_KNOWN)).one_or_none()
     return None if row is None else _row(row)
 
 
 def sources_of(connection: Connection) -> list[SourceRow]:
-    """Return all sources, by name."""
-    return [_row(row) for row in connection.execute(select(sources).order_by(sources.c.name))]
+    """Return all sources whose project is known, by name."""
+    return [_row(row) for row in connection.execute(select(sources).where(_IS_KNOWN).order_by(sources.c.name))]
+
+
+def source_id(connection: Connection, name: str) -> int | None:
+    """Return the id of the source of that name, also if its project is not known yet. None: it has no row."""
+    return connection.scalar(select(sources.c.id).where(sources.c.name == name))
+
+
+def add_sources(tx: Connection, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of the sources with these names; one that has no row gets one, without a project, and a lease.
+
+    Two processes may do so at once, with names in any order: both get the same ids. The later one waits until the
+    earlier one's transaction ends.
+
+    Args:
+        tx: The transaction. It only reads if every source has a row already.
+        names: The names of the sources in the settings.
+
+    Returns:
+        The id of each name.
+
+    Raises:
+        DatabaseUnavailable: If the transaction of another process adds one of them, and does not end. It is raised
+            through `Mirror.transact`.
+    """
+    known = _ids(tx, names)
+    new = sorted(set(names) - known.keys())  # each process locks them in one order, so that none waits in a circle
+    if not new:
+        return known
+    set_lock_timeout(tx)
+    dialect = dialect_of(tx)
+    for some in chunked(new, IDS_AT_ONCE):
+        added = tx.scalars(
+            dialect.insert_ignore(sources)
+            .values([{"name": name, "created_at": dialect.now()} for name in some])
+            .returning(sources.c.id)
+        ).all()
+        if added:
+            tx.execute(insert(leases), [{"source_id": id} for id in added])
+    return _ids(tx, names)  # another process may have added some in the meantime
+
+
+def _ids(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for some in chunked(list(names), IDS_AT_ONCE):
+        rows = connection.execute(select(sources.c.name, sources.c.id).where(sources.c.name.in_(some)))
+        found.update((row.name, row.id) for row in rows)
+    return found
 
 
 def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
@@ -101,16 +157,14 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     if known := load_source(tx, name):
         check_same_project(known, project)
         return known
+    id = add_sources(tx, [name])[name]
     set_lock_timeout(tx)
-    inserted = tx.scalar(
-        dialect_of(tx)
-        .insert_ignore(sources)
-        .values(name=name, project_id=project.id, created_at=observed_at, **_columns_of(project))
-        .returning(sources.c.id)
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == id, ~_IS_KNOWN)
+        .values(project_id=project.id, created_at=observed_at, **_columns_of(project))
     )
-    if inserted is not None:
-        tx.execute(insert(leases).values(source_id=inserted))
-    made = load_source(tx, name)  # another process may have made it in the meantime
+    made = load_source(tx, name)  # another process may have registered it in the meantime
     assert made is not None
     check_same_project(made, project)
     return made
