@@ -20,7 +20,7 @@ from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import start_run
-from versionsync.mirror.tables.sources import Project, register_source
+from versionsync.mirror.tables.sources import Project, add_sources, register_project
 from versionsync.mirror.tables.versions import load_versions
 from versionsync.simulator.scenarios.news.prose import paragraph
 
@@ -53,18 +53,18 @@ def build_edited(url: str, *, records: int, versions: int, bytes_per_version: in
     upgrade(url)
     rng = random.Random(7)
     with Mirror.open(url) as mirror:
+        project = Project(
+            id="p",
+            name="News",
+            environment="main",
+            follows_primary=True,
+            base_url="http://localhost",
+            locales=("en", "it"),
+        )
+        source_id = mirror.transact(lambda tx: add_sources(tx, ["website"]))["website"]
+        lease = acquire(mirror, source_id, Holder.of_this_process())
         with mirror.write() as tx:
-            project = Project(
-                id="p",
-                name="News",
-                environment="main",
-                follows_primary=True,
-                base_url="http://localhost",
-                locales=("en", "it"),
-            )
-            source = register_source(tx, "website", project, observed_at=START)
-        lease = acquire(mirror, source.id, Holder.of_this_process())
-        with mirror.write() as tx:
+            register_project(tx, lease, project, observed_at=START)
             upsert_schema(tx, lease, [_model()], _fields(), observed_at=START)
             run_id = start_run(tx, lease, kind="backfill", trigger="benchmark", started_at=START)
         for first in range(0, records, RECORDS_AT_ONCE):
@@ -76,7 +76,7 @@ def build_edited(url: str, *, records: int, versions: int, bytes_per_version: in
             with mirror.write() as tx:
                 apply(tx, lease, plans, contents, observed_at=START, run_id=run_id)
         release(mirror, lease)
-    return source.id
+    return source_id
 
 
 def delete_records(mirror: Mirror, source_id: int, numbers: Iterable[int]) -> None:

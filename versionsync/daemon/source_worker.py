@@ -213,8 +213,6 @@ class SourceWorker:
         if found and report.kind is not RunKind.RECORDS and error_kind_of(report) is None:
             self._log_reader.invalidate()  # the log may not have reported it
         self._plan_poll()
-        if report.kind is RunKind.BACKFILL:  # before it the database had no source to claim
-            await self._unless_unavailable(self.store.claim(self._webhook_update()))
         await self._save_next_check()
         self._fill_soon(found=found)
 

@@ -18,7 +18,7 @@ from versionsync.mirror.tables.daemons import claim_source, release_source, save
 from versionsync.mirror.tables.leases import acquire, release
 from versionsync.mirror.tables.notifications import delete_sent, load_sent, save_sent
 from versionsync.mirror.tables.runs import delete_old_runs
-from versionsync.mirror.tables.sources import Project, SourceRow, load_source
+from versionsync.mirror.tables.sources import Project, SourceRow, add_sources, load_source, source_id
 from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_usage
 from versionsync.mirror.tables.webhooks import (
     LogCursor,
@@ -44,7 +44,7 @@ T = TypeVar("T")
 class WorkerDatabase:
     """The stored data of one source, used from a thread of its own. Every method raises MirrorError.
 
-    A source that is not in the database yet has no data: its first run adds it.
+    A source that is not in the database yet has no data. Its first claim adds it, before any request is sent.
     """
 
     def __init__(self, mirror: Mirror, name: str) -> None:
@@ -67,7 +67,7 @@ class WorkerDatabase:
             save_webhook(tx, id, webhook)
             return None
 
-        return await self._write(claim)
+        return await self._thread.run(lambda: self._mirror.transact(lambda tx: claim(tx, self._added(tx))))
 
     async def release(self) -> None:
         await self._write(lambda tx, source: release_source(tx, source, self._me))
@@ -185,9 +185,13 @@ class WorkerDatabase:
         return self._mirror.query(lambda connection: load_source(connection, self._name))
 
     def _id(self) -> int | None:
-        if self._source_id is None and (known := self._known()) is not None:
-            self._source_id = known.id
+        if self._source_id is None:
+            self._source_id = self._mirror.query(lambda connection: source_id(connection, self._name))
         return self._source_id
+
+    def _added(self, tx: Connection) -> int:
+        """Return the id of the source, which gets a row in `tx` if it has none."""
+        return self._source_id or add_sources(tx, [self._name])[self._name]
 
     def _delete_old_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

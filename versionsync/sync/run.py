@@ -1,5 +1,8 @@
 """One sync of one source, from its first request to its recorded outcome.
 
+A run takes the source's lease before its first request, also the first run of a source: so a process that does not get
+the lease asks nothing of DatoCMS, and a run that fails at its first request is recorded all the same.
+
 The beacon shows whether anything changed. A sweep finds the records that did, and a pull reads what is new of each.
 Records that a sweep no longer lists are asked for one by one; only those that DatoCMS does not find are deleted. No
 stage trusts the one before it more than necessary, and every stage can be stopped anywhere.
@@ -22,7 +25,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.runs import Counts
-from versionsync.mirror.tables.sources import SourceRow, load_source, register_source
+from versionsync.mirror.tables.sources import SourceRow, add_sources, load_source, register_project
 from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, read_beacon
 from versionsync.sync.context import RunContext
@@ -160,14 +163,13 @@ class _SyncRun:
         return await self.database.read(lambda connection: load_source(connection, self.spec.name))
 
     async def _sync(self) -> None:
-        source, schema = await self._load(), None
-        if source is None:
-            source, schema = await self._register()
-        self.kind = _kind(self.options, source)
+        known = await self._load()
+        source_id = known.id if known is not None else await self._add()
+        self.kind = _kind(self.options, known)
         self.progress.set_phase("waiting")
         keeper = self.keeper = await LeaseKeeper.acquire(
             self.database,
-            source.id,
+            source_id,
             kind=self.kind,
             trigger=self.options.trigger,
             wait_seconds=self.options.wait_seconds,
@@ -177,7 +179,9 @@ class _SyncRun:
         self.progress.lease = keeper.info
         bind_contextvars(run=keeper.run_id)  # in every log line from now on, those of requests too
         async with keeper.renewing(self._count_usage):
-            source = await self._load() or source  # the last holder of the lease may have changed it
+            source, schema = await self._load(), None  # the last holder of the lease may have changed it
+            if source is None:
+                source, schema = await self._register(keeper)
             self.project_name = source.project.name
             ctx = await self._context(source, keeper)
             await run_pipeline(ctx, schema, self.result)
@@ -195,13 +199,17 @@ class _SyncRun:
         else:
             await dry_run(ctx, self.result)
 
-    async def _register(self) -> tuple[SourceRow, cma.Schema]:
-        """Read what the source is, and insert its row."""
+    async def _add(self) -> int:
+        """Insert a row for the source, to hold its lease, and return its id."""
+        name = self.spec.name
+        return (await self.database.write(lambda tx: add_sources(tx, [name])))[name]
+
+    async def _register(self, keeper: LeaseKeeper) -> tuple[SourceRow, cma.Schema]:
+        """Read what the source is, and write that into its row."""
         environment = await self._read_beacon(None)
         schema = await self.client.with_environment(environment.environment).schema()
         project, now = project_of(schema.site, self.spec, environment, None), self.now()
-        name = self.spec.name
-        source = await self.database.write(lambda tx: register_source(tx, name, project, observed_at=now))
+        source = await self.database.write(lambda tx: register_project(tx, keeper.lease, project, observed_at=now))
         return source, schema
 
     async def _context(self, source: SourceRow, keeper: LeaseKeeper | None) -> RunContext:
@@ -270,12 +278,12 @@ class _SyncRun:
         )
 
 
-def _kind(options: SyncOptions, source: SourceRow) -> RunKind:
+def _kind(options: SyncOptions, source: SourceRow | None) -> RunKind:
     if options.record_ids:
         return RunKind.RECORDS
     if options.scrub:
         return RunKind.SCRUB
-    if source.checkpoint.last_complete_sweep_at is None:
+    if source is None or source.checkpoint.last_complete_sweep_at is None:
         return RunKind.BACKFILL
     return RunKind.FULL if options.full else RunKind.INCREMENTAL
 

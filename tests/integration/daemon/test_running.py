@@ -29,6 +29,7 @@ from versionsync.mirror.schema import source_claims
 from versionsync.mirror.tables.daemons import active_daemon, claim_source
 from versionsync.mirror.tables.leases import acquire, current, release
 from versionsync.mirror.tables.runs import last_runs
+from versionsync.mirror.tables.sources import add_sources
 from versionsync.mirror.tables.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, RateLimit
 
@@ -203,8 +204,18 @@ async def test_a_second_daemon_is_a_standby_and_takes_over(sync_env: SyncEnv) ->
         await eventually(lambda: watched.told("info", "source.active"))
 
 
-async def test_the_daemon_of_the_first_run_claims_the_source_after_it(sync_env: SyncEnv) -> None:
-    """Before it, the source is not in the database; a second daemon that starts in between must not take it over."""
+async def test_a_daemon_claims_a_new_source_before_its_first_request(sync_env: SyncEnv) -> None:
+    """A second daemon that starts meanwhile stands by."""
+    with sync_env.mirror.write() as tx:
+        claim_source(tx, add_sources(tx, ["website"])["website"], ELSEWHERE)
+    asked = sync_env.simulator.simulator.requests.total
+    async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
+        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
+    assert sync_env.simulator.simulator.requests.total == asked
+
+
+async def test_the_daemon_of_the_first_run_keeps_its_claim_after_it(sync_env: SyncEnv) -> None:
+    """With its next check."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=60.0)) as watched:
         await eventually(lambda: watched.state().last_success_at)

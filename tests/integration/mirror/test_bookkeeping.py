@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model, project
+from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model, project, register_source
 from versionsync.ledger.records import Editor
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine import engine as engines
-from versionsync.mirror.errors import DatabaseUnavailable, LeaseLost, WrongProject
-from versionsync.mirror.tables import leases
+from versionsync.mirror.errors import LeaseLost, WrongProject
 from versionsync.mirror.tables.editors import EditorRow, unknown_editors, upsert_editors
-from versionsync.mirror.tables.leases import release
+from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import load_schema, upsert_schema
 from versionsync.mirror.tables.records import live_counts_by_model, oldest_synced
 from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, last_runs, start_run, update_run
 from versionsync.mirror.tables.sources import (
     load_source,
-    register_source,
+    register_project,
     sources_of,
     update_checkpoint,
     update_history_retention,
@@ -35,7 +30,9 @@ def test_a_source_is_registered_once(mirror: Mirror) -> None:
     """Again it is returned as it is."""
     with mirror.write() as tx:
         first = register_source(tx, "website", project(), observed_at=at(0))
-        again = register_source(tx, "website", project(name="Renamed"), observed_at=at(9))
+    lease = acquire(mirror, first.id, Holder.of_this_process())
+    with mirror.write() as tx:
+        again = register_project(tx, lease, project(name="Renamed"), observed_at=at(9))
         other = register_source(tx, "shop", project(id="p2"), observed_at=at(1))
     assert first == again
     assert (first.project, first.created_at) == (project(), at(0))
@@ -47,48 +44,13 @@ def test_a_source_is_registered_once(mirror: Mirror) -> None:
         assert sources_of(connection) == [other, first]
 
 
-def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> None:
-    """The later one waits, and finds what the earlier one has made; another project is refused then, too."""
-    begun = threading.Barrier(3)
-
-    def register(id: str) -> int:
-        begun.wait(60)
-        with mirror.write() as tx:
-            return register_source(tx, "website", project(id=id), observed_at=at(0)).id
-
-    with ThreadPoolExecutor(2) as pool:
-        with mirror.write() as tx:
-            made = register_source(tx, "website", project(), observed_at=at(0))
-            same, another = pool.submit(register, made.project.id), pool.submit(register, "another")
-            begun.wait(60)
-            time.sleep(0.1)  # until both have looked, and wait
-        assert same.result() == made.id
-        with pytest.raises(WrongProject):
-            another.result()
-
-
-def test_a_source_that_a_stopped_process_registers_is_not_waited_for_for_ever(
-    mirror: Mirror, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its transaction may stay open as long as it likes."""
-    monkeypatch.setattr(leases, "LOCK_SECONDS", 1)
-    monkeypatch.setattr(engines, "BUSY_SECONDS", 1.0)
-    with mirror.write() as stopped:
-        register_source(stopped, "website", project(), observed_at=at(0))
-        with (
-            Mirror.open(database_url) as other,
-            pytest.raises(DatabaseUnavailable, match="locked"),
-            other.write() as tx,
-        ):
-            register_source(tx, "website", project(), observed_at=at(0))
-
-
-def test_another_project_under_a_known_name_is_refused(mirror: Mirror) -> None:
+def test_another_project_under_a_known_name_is_refused(desk: Desk) -> None:
     """Histories of two projects must not meet."""
-    with mirror.write() as tx:
-        register_source(tx, "website", project(), observed_at=at(0))
-        with pytest.raises(WrongProject, match=r"mirrors the project News \(id p1\).*leads to Shop \(id p2\)"):
-            register_source(tx, "website", project(id="p2", name="Shop"), observed_at=at(1))
+    with (
+        pytest.raises(WrongProject, match=r"mirrors the project News \(id p1\).*leads to Shop \(id p2\)"),
+        desk.mirror.write() as tx,
+    ):
+        register_project(tx, desk.lease, project(id="p2", name="Shop"), observed_at=at(1))
 
 
 @pytest.mark.parametrize(
@@ -104,14 +66,14 @@ def test_only_a_source_that_follows_may_change_its_environment(
     mirror: Mirror, was_following: bool, follows: bool, environment: str, allowed: bool
 ) -> None:
     """One that names it stays with it."""
+    lease = Desk.open(mirror, follows_primary=was_following).lease
+    now = project(follows_primary=follows, environment=environment)
     with mirror.write() as tx:
-        register_source(tx, "website", project(follows_primary=was_following), observed_at=at(0))
-        now = project(follows_primary=follows, environment=environment)
         if allowed:
-            register_source(tx, "website", now, observed_at=at(1))
+            register_project(tx, lease, now, observed_at=at(1))
             return
         with pytest.raises(WrongProject, match=r"mirrors the environment main, but its settings now say next"):
-            register_source(tx, "website", now, observed_at=at(1))
+            register_project(tx, lease, now, observed_at=at(1))
 
 
 def test_checkpoints_move_one_by_one(desk: Desk) -> None:
@@ -168,6 +130,7 @@ def test_nothing_is_noted_without_the_lease(desk: Desk) -> None:
         for write in (
             lambda: update_checkpoint(tx, desk.lease, last_success_at=at(1)),
             lambda: update_project(tx, desk.lease, project()),
+            lambda: register_project(tx, desk.lease, project(), observed_at=at(1)),
             lambda: update_history_retention(tx, desk.lease, 30),
             lambda: upsert_schema(tx, desk.lease, [], [], observed_at=at(1)),
             lambda: upsert_editors(tx, desk.lease, []),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.mirror.writing import Desk, at, project
-from versionsync.mirror.tables.sources import register_source
+from tests.integration.mirror.writing import Desk, at, project, register_source
 from versionsync.mirror.tables.webhooks import delete_queued, is_pending, queue_record, queued_records
 
 

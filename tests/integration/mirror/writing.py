@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text, update
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
@@ -17,11 +17,12 @@ from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord, See
 from versionsync.ledger.schema import Field, Model
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables.leases import Holder, Lease, acquire
+from versionsync.mirror.schema import leases
+from versionsync.mirror.tables.leases import Holder, Lease, acquire, release_in
 from versionsync.mirror.tables.models import upsert_schema
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import start_run
-from versionsync.mirror.tables.sources import Project, register_source
+from versionsync.mirror.tables.sources import Project, SourceRow, add_sources, load_source, register_project
 from versionsync.mirror.tables.versions import load_versions
 
 EPOCH = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -109,6 +110,18 @@ class Shown:
             is_valid=True,
             content_hash=content_hash(self.raw),
         )
+
+
+def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
+    """A source of that name with its project, whose lease was never taken; one that exists stays as it is."""
+    if (known := load_source(tx, name)) is not None:
+        return known
+    lease = Lease(add_sources(tx, [name])[name], 0, Holder.of_this_process())
+    held = {"holder": lease.holder.to_json(), "expires_at": observed_at}
+    tx.execute(update(leases).where(leases.c.source_id == lease.source_id).values(held))
+    made = register_project(tx, lease, project, observed_at=observed_at)
+    release_in(tx, lease)
+    return made
 
 
 @dataclass

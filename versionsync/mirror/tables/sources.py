@@ -24,12 +24,15 @@ __all__ = [
     "Checkpoint",
     "Project",
     "SourceRow",
+    "SourceState",
     "add_sources",
+    "all_sources",
     "check_same_project",
     "load_source",
-    "register_source",
+    "register_project",
     "save_blocked_views",
     "source_id",
+    "source_ids",
     "sources_of",
     "update_checkpoint",
     "update_history_retention",
@@ -74,32 +77,46 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRow:
+class SourceState:
     """A source as the database has it.
 
     Attributes:
+        project: What it mirrors. None: no run has read it yet.
         blocked_views: Its typed views that could not be changed, and why.
         uploads_refused_at: When DatoCMS last refused to show uploads. None: it shows them, or was not asked.
     """
 
     id: int
     name: str
-    project: Project
+    project: Project | None
     checkpoint: Checkpoint
     created_at: datetime
     blocked_views: Mapping[str, str] = field(default_factory=dict)
     uploads_refused_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow(SourceState):
+    """A source whose project is known."""
+
+    project: Project
+
+
 def load_source(connection: Connection, name: str) -> SourceRow | None:
     """Return the source of that name, or None if it does not exist or its project is not known yet."""
     row = connection.execute(select(sources).where(sources.c.name == name, _IS_KNOWN)).one_or_none()
-    return None if row is None else _row(row)
+    return None if row is None else _known(row)
 
 
 def sources_of(connection: Connection) -> list[SourceRow]:
     """Return all sources whose project is known, by name."""
-    return [_row(row) for row in connection.execute(select(sources).where(_IS_KNOWN).order_by(sources.c.name))]
+    return [_known(row) for row in connection.execute(select(sources).where(_IS_KNOWN).order_by(sources.c.name))]
+
+
+def all_sources(connection: Connection) -> list[SourceState]:
+    """Return all sources by name, also those whose project is not known yet."""
+    found = connection.execute(select(sources).order_by(sources.c.name))
+    return [SourceState(**_values(row)) if row.project_id is None else _known(row) for row in found]
 
 
 def source_id(connection: Connection, name: str) -> int | None:
@@ -124,7 +141,7 @@ def add_sources(tx: Connection, names: Collection[str]) -> dict[str, int]:
         DatabaseUnavailable: If the transaction of another process adds one of them, and does not end. It is raised
             through `Mirror.transact`.
     """
-    known = _ids(tx, names)
+    known = source_ids(tx, names)
     new = sorted(set(names) - known.keys())  # each process locks them in one order, so that none waits in a circle
     if not new:
         return known
@@ -138,10 +155,11 @@ def add_sources(tx: Connection, names: Collection[str]) -> dict[str, int]:
         ).all()
         if added:
             tx.execute(insert(leases), [{"source_id": id} for id in added])
-    return _ids(tx, names)  # another process may have added some in the meantime
+    return source_ids(tx, names)  # another process may have added some in the meantime
 
 
-def _ids(connection: Connection, names: Collection[str]) -> dict[str, int]:
+def source_ids(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of the sources with these names, as `source_id` does. A name without a row is left out."""
     found: dict[str, int] = {}
     for some in chunked(list(names), IDS_AT_ONCE):
         rows = connection.execute(select(sources.c.name, sources.c.id).where(sources.c.name.in_(some)))
@@ -149,25 +167,28 @@ def _ids(connection: Connection, names: Collection[str]) -> dict[str, int]:
     return found
 
 
-def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
-    """Return the source of that name, unchanged if it exists, otherwise new.
+def register_project(tx: Connection, lease: Lease, project: Project, *, observed_at: datetime) -> SourceRow:
+    """Record the project of the lease's source, and return the source. If a project is known already, it stays.
 
-    Raises WrongProject if the name belongs to another project, or to another fixed environment.
+    Args:
+        tx: The transaction.
+        lease: The lease of the source.
+        project: What the first run has read.
+        observed_at: When it read that.
+
+    Raises:
+        WrongProject: If the source has another project already, or another fixed environment.
+        LeaseLost: If another process has taken the lease.
     """
-    if known := load_source(tx, name):
-        check_same_project(known, project)
-        return known
-    id = add_sources(tx, [name])[name]
-    set_lock_timeout(tx)
+    assert_and_renew(tx, lease)
     tx.execute(
         update(sources)
-        .where(sources.c.id == id, ~_IS_KNOWN)
+        .where(sources.c.id == lease.source_id, ~_IS_KNOWN)
         .values(project_id=project.id, created_at=observed_at, **_columns_of(project))
     )
-    made = load_source(tx, name)  # another process may have registered it in the meantime
-    assert made is not None
-    check_same_project(made, project)
-    return made
+    known = _known(tx.execute(select(sources).where(sources.c.id == lease.source_id)).one())
+    check_same_project(known, project)
+    return known
 
 
 def update_project(tx: Connection, lease: Lease, project: Project) -> None:
@@ -239,14 +260,20 @@ def _columns_of(project: Project) -> dict[str, Any]:
     return values | {"locales": json.dumps(list(project.locales))}
 
 
-def _row(row: Row[Any]) -> SourceRow:
+def _known(row: Row[Any]) -> SourceRow:
     project = {name: getattr(row, column) for name, column in PROJECT.items()}
-    return SourceRow(
-        id=row.id,
-        name=row.name,
-        project=Project(**project | {"locales": tuple(json.loads(row.locales))}),
-        checkpoint=Checkpoint(**{name: getattr(row, name) for name in CHECKPOINT}),
-        created_at=row.created_at,
-        blocked_views=json.loads(row.blocked_views),
-        uploads_refused_at=row.uploads_refused_at,
-    )
+    known = Project(**project | {"locales": tuple(json.loads(row.locales))})
+    return SourceRow(**_values(row) | {"project": known})
+
+
+def _values(row: Row[Any]) -> dict[str, Any]:
+    """Return the fields of a source, except its project."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "project": None,
+        "checkpoint": Checkpoint(**{name: getattr(row, name) for name in CHECKPOINT}),
+        "created_at": row.created_at,
+        "blocked_views": json.loads(row.blocked_views),
+        "uploads_refused_at": row.uploads_refused_at,
+    }

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.fixtures.databases import MakeDatabase
-from tests.integration.mirror.writing import Desk, project
+from tests.integration.mirror.writing import Desk, project, register_source
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
@@ -18,7 +18,6 @@ from versionsync.mirror.tables import leases
 from versionsync.mirror.tables.daemons import active_daemon, claim_source, release_source, save_next_check
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.runs import KEEP_FAILED, KEEP_UNCHANGED, delete_old_runs, finish_run, start_run
-from versionsync.mirror.tables.sources import register_source
 
 ONE, TWO = Holder(host="one", pid=1), Holder(host="two", pid=2)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

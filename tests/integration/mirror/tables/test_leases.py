@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text, update
 
 from tests.fixtures.databases import MakeDatabase
-from tests.integration.mirror.writing import at, project
+from tests.integration.mirror.writing import at, project, register_source
 from versionsync.mirror import holder as holders
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.dialects import dialect_of
@@ -24,7 +24,6 @@ from versionsync.mirror.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from versionsync.mirror.schema import leases
 from versionsync.mirror.tables import leases as leases_module
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, assert_and_renew, current, release
-from versionsync.mirror.tables.sources import register_source
 
 ME = Holder.of_this_process()
 ELSEWHERE = Holder("elsewhere", 1, start=5, boot_id="another kernel", pid_namespace="pid:[1]")

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from tests.integration.mirror.writing import at, project
+from tests.integration.mirror.writing import at, project, register_source
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine import engine as engines
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.schema import leases, sources
 from versionsync.mirror.tables import leases as lease_table
 from versionsync.mirror.tables.leases import Holder, acquire
-from versionsync.mirror.tables.sources import add_sources, load_source, register_source, source_id, sources_of
+from versionsync.mirror.tables.sources import add_sources, load_source, register_project, source_id, sources_of
 
 
 def add(mirror: Mirror, *names: str) -> dict[str, int]:
@@ -107,11 +107,12 @@ def test_a_stopped_process_that_adds_a_source_is_not_waited_for_for_ever(
                 add_sources(tx, ["website"])
 
 
-def test_a_source_is_registered_under_the_row_that_it_has(mirror: Mirror) -> None:
+def test_a_project_is_registered_under_the_row_that_its_source_has(mirror: Mirror) -> None:
     """Its id stays, and from then on readers see it."""
     made = add(mirror, "website")
+    lease = acquire(mirror, made["website"], Holder.of_this_process())
     with mirror.write() as tx:
-        known = register_source(tx, "website", project(), observed_at=at(5))
+        known = register_project(tx, lease, project(), observed_at=at(5))
     assert (known.id, known.project, known.created_at) == (made["website"], project(), at(5))
     with mirror.read() as connection:
         assert sources_of(connection) == [known]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from tests.integration.mirror.writing import Desk
-from versionsync.mirror.tables.sources import Project, register_source
+from tests.integration.mirror.writing import Desk, register_source
+from versionsync.mirror.tables.sources import Project
 from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_usage
 
 MONDAY, TUESDAY = date(2026, 11, 2), date(2026, 11, 3)
