@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from versionsync.api import Mirror as History
     from versionsync.mirror.database import Mirror
-    from versionsync.mirror.tables.sources import SourceRow
+    from versionsync.mirror.tables.sources import SourceRow, SourceState
     from versionsync.webhooks.payload import BasicAuth
 
 __all__ = ["CliContext"]
@@ -163,11 +163,23 @@ class CliContext:
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
-        from versionsync.mirror.tables.sources import sources_of
+        from versionsync.mirror.tables.sources import SourceRow
+
+        found = self.all_sources(mirror, names)
+        known = [source for source in found if isinstance(source, SourceRow)]
+        if names and len(known) < len(found):
+            name = next(source.name for source in found if source not in known)
+            raise UnknownSource(
+                f"nothing of the source {name} is mirrored yet", hint=f"See its last run: versionsync status {name}"
+            )
+        return known
+
+    def all_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceState]:
+        """Do the same, but also return sources whose project no run has read yet. Raises UnknownSource."""
+        from versionsync.mirror.tables.sources import all_sources
         from versionsync.text import nearest
 
-        with mirror.read() as connection:
-            known = {source.name: source for source in sources_of(connection)}
+        known = {source.name: source for source in mirror.query(all_sources)}
         for name in names:
             if name not in known:
                 meant = nearest(name, known)

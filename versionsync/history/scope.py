@@ -17,7 +17,7 @@ from versionsync.history.moments import zone_of_projects
 from versionsync.history.projections.reading import coverage
 from versionsync.mirror.schema import editors, models, versions
 from versionsync.mirror.tables.projection_cursors import COMPUTABLE
-from versionsync.mirror.tables.sources import SourceRow, sources_of
+from versionsync.mirror.tables.sources import SourceRow, source_id, sources_of
 from versionsync.text import nearest
 
 __all__ = ["Filling", "ModelName", "Scope", "fillings", "history_begins"]
@@ -60,6 +60,10 @@ class Scope:
         if not known:
             raise NothingMirrored("nothing is mirrored yet: run `versionsync sync`")
         for name in names:
+            if name not in known and source_id(connection, name) is not None:
+                raise UnknownName(
+                    f"nothing of the source {name} is mirrored yet", hint=f"See its last run: versionsync status {name}"
+                )
             if name not in known:
                 meant = nearest(name, known)
                 raise UnknownName(

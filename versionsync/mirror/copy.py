@@ -325,7 +325,7 @@ class _Copy:
                 self._reached[name] = _Reached.from_json(state)
                 continue
             of_sources, state_then, _ = json.loads(state)
-            if of_sources != source.sources:
+            if not _is_same_mirror(of_sources, source.sources):
                 names = ", ".join(str(one[1]) for one in of_sources) or "no sources"
                 raise CopyRefused(
                     f"the database {self._where} is an unfinished copy of another mirror (of {names}): name that one, "
@@ -449,6 +449,13 @@ def _describe(connection: Connection) -> _Source:
             digest += part
         state.update(f"{table.name} {digest.rows} {digest.hex}\n".encode())
     return _Source(named, state.hexdigest(), numbers)
+
+
+def _is_same_mirror(before: list[list[Any]], now: list[list[Any]]) -> bool:
+    """Return whether the sources are the same ones. The project of one may have become known in between."""
+    return len(before) == len(now) and all(
+        one[:2] == other[:2] and (one[2] is None or one == other) for one, other in zip(before, now, strict=True)
+    )
 
 
 def _count_all(connection: Connection) -> int:

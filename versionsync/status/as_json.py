@@ -66,9 +66,9 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Redact, exit: int) ->
     project, checkpoint = one.source.project, one.source.checkpoint
     return {
         "source": one.source.name,
-        "project": {"id": project.id, "name": project.name},
-        "environment": project.environment,
-        "follows_primary": project.follows_primary,
+        "project": {"id": project and project.id, "name": project and project.name},
+        "environment": project and project.environment,
+        "follows_primary": project and project.follows_primary,
         "exit": exit,
         "complete_as_of": one.complete_as_of,
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
@@ -93,7 +93,7 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Redact, exit: int) ->
 
 
 def _history(one: SourceStatus) -> dict[str, Any] | None:
-    if (days := one.source.project.history_retention_days) is None:
+    if (days := one.retention_days) is None:
         return None
     return {"retention_days": days, "sync_before": one.sync_before}
 

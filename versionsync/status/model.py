@@ -19,7 +19,7 @@ from versionsync.mirror.row_counts import LagQuantiles, SourceCounts
 from versionsync.mirror.tables.daemons import ActiveDaemon
 from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow
-from versionsync.mirror.tables.sources import SourceRow
+from versionsync.mirror.tables.sources import SourceState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow
 from versionsync.text import count, span
 
@@ -195,7 +195,7 @@ class SourceStatus:
     """What the database and the settings know about one source.
 
     Attributes:
-        source: The source with its project and checkpoint.
+        source: The source with its project, if that is known, and its checkpoint.
         row_counts: How much is mirrored.
         runs: The newest runs, newest first.
         last_changes: The newest runs that changed something, newest first.
@@ -209,7 +209,7 @@ class SourceStatus:
         this_month: Requests of its daemon in this UTC month.
     """
 
-    source: SourceRow
+    source: SourceState
     row_counts: SourceCounts
     runs: Sequence[RunRow] = ()
     last_changes: Sequence[RunRow] = ()
@@ -230,7 +230,12 @@ class SourceStatus:
     @property
     def sync_before(self) -> datetime | None:
         """Until when the next sync misses no version; None: unknown, or DatoCMS keeps all versions."""
-        return sync_before(self.complete_as_of, self.source.project.history_retention_days)
+        return sync_before(self.complete_as_of, self.retention_days)
+
+    @property
+    def retention_days(self) -> int | None:
+        """For how many days DatoCMS keeps versions; None: permanently, or it is not known."""
+        return None if self.source.project is None else self.source.project.history_retention_days
 
     @property
     def is_written(self) -> bool:
@@ -288,7 +293,7 @@ class SourceStatus:
             and last.outcome == "succeeded",
             next_check_at=None if self.daemon is None else self.daemon.next_check_at,
             lost_daemon=str(self.daemon.holder) if self.daemon is not None and self.daemon.is_expired else None,
-            retention_days=self.source.project.history_retention_days,
+            retention_days=self.retention_days,
             blocked_views=self.source.blocked_views,
             undelivered_changes=self.webhook.undelivered_changes if is_used and self.webhook is not None else 0,
         )

@@ -21,7 +21,7 @@ from versionsync.mirror.row_counts import SourceCounts, count_rows, lag
 from versionsync.mirror.tables.daemons import active_daemon
 from versionsync.mirror.tables.leases import current as current_lease
 from versionsync.mirror.tables.runs import RunRow, last_changes, last_runs
-from versionsync.mirror.tables.sources import SourceRow, load_source
+from versionsync.mirror.tables.sources import SourceState, source_ids
 from versionsync.mirror.tables.usage import project_usage, requests_since
 from versionsync.mirror.tables.webhooks import webhook_row
 from versionsync.status.model import Problem, SourceStatus, problems, stale_after
@@ -42,8 +42,8 @@ class Snapshot:
 
     Attributes:
         at: The moment.
-        sources: The sources that the database has.
-        unsynced: Names of sources in the settings that the database does not have yet.
+        sources: The sources that the database has, if a run of them has begun.
+        unsynced: Names of sources that should be in the mirror, but that no run has begun for yet.
         max_age: The age limit that was asked for.
     """
 
@@ -84,14 +84,15 @@ class SnapshotReader:
     Args:
         settings: The sources in the settings, by name.
         known: Returns the sources of the mirror to show. May raise UnknownSource.
-        expected: Names of sources that should be in the mirror.
+        expected: Names of sources that should be in the mirror. Others are shown only if something was mirrored, such
+            as sources that were in the settings once. Empty: it is not known which should be there.
         max_age: The age limit that was asked for.
     """
 
     def __init__(
         self,
         settings: Mapping[str, SourceSettings],
-        known: Callable[[Mirror], Sequence[SourceRow]],
+        known: Callable[[Mirror], Sequence[SourceState]],
         *,
         expected: Sequence[str] = (),
         max_age: timedelta | None = None,
@@ -105,12 +106,17 @@ class SnapshotReader:
     def read(self, mirror: Mirror) -> Snapshot:
         """Return the status now. Raises UnknownSource and MirrorError."""
         known = self._known(mirror)
-        sources = mirror.query(lambda connection: [self._one(connection, source) for source in known])
-        names = {source.name for source in known}
+        found = mirror.query(lambda connection: [self._one(connection, source) for source in known])
+        sources = [one for one in found if self._is_shown(one)]
+        names = {one.source.name for one in sources}
         unsynced = [name for name in self._expected if name not in names]
         return Snapshot(at=datetime.now(UTC), sources=sources, unsynced=unsynced, max_age=self._max_age)
 
-    def _one(self, connection: Connection, source: SourceRow) -> SourceStatus:
+    def _is_shown(self, one: SourceStatus) -> bool:
+        is_expected = not self._expected or one.source.name in self._expected
+        return one.source.project is not None or (is_expected and bool(one.runs))
+
+    def _one(self, connection: Connection, source: SourceState) -> SourceStatus:
         now, id, settings = datetime.now(UTC), source.id, self._settings.get(source.name)
         began = {period: period.bounds(now)[0].date() for period in Period}
         return SourceStatus(
@@ -193,12 +199,11 @@ class ActivityReader:
             self._read_again_at = ended + COST_SHARE * (ended - began)
 
     def _read(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Activity]:
-        known = [source for name in names if (source := load_source(connection, name)) is not None]
         return {
-            source.name: Activity(
-                counts=self._rows.counts(connection, source.id),
-                last_runs=last_runs(connection, source.id, limit=LAST_RUNS),
-                last_changes=last_changes(connection, source.id, limit=LAST_RUNS),
+            name: Activity(
+                counts=self._rows.counts(connection, id),
+                last_runs=last_runs(connection, id, limit=LAST_RUNS),
+                last_changes=last_changes(connection, id, limit=LAST_RUNS),
             )
-            for source in known
+            for name, id in source_ids(connection, names).items()
         }

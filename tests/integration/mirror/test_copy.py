@@ -60,6 +60,8 @@ from versionsync.mirror.schema.migrate import check, upgrade
 from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.leases import acquire, release
 from versionsync.mirror.tables.restores import PlanRow, StepRow, claim_plan, insert_plan
+from versionsync.mirror.tables.runs import finish_run, last_runs, start_run
+from versionsync.mirror.tables.sources import add_sources
 from versionsync.sync.report import Outcome
 
 __all__ = ["news_site"]
@@ -309,6 +311,29 @@ def test_odd_contents_keep_every_character_and_digit(make_url: MakeUrl, source: 
 
 
 @both_ways
+def test_a_source_whose_first_run_failed_is_copied(make_url: MakeUrl, source: str, target: str) -> None:
+    """With its run, its lease and its number; its project is not known."""
+    one, other = make_url(source), make_url(target)
+    with Mirror.open(one) as mirror:
+        id = mirror.transact(lambda tx: add_sources(tx, ["shop"]))["shop"]
+        lease = acquire(mirror, id, Holder.of_this_process())
+        run_id = mirror.transact(lambda tx: start_run(tx, lease, kind="backfill", trigger="t", started_at=LATE))
+        with pytest.raises(MirrorInUse, match="writes to the source shop of"):
+            copy_mirror(one, other)
+        mirror.transact(
+            lambda tx: finish_run(
+                tx, lease, run_id, outcome="failed", finished_at=LATE, counts={}, error="no", error_kind="refused"
+            )
+        )
+        release(mirror, lease)
+    assert copy_mirror(one, other).differences == ()
+    assert_same_tables(one, other)
+    with Mirror.open(other) as mirror, mirror.write() as tx:
+        assert add_sources(tx, ["shop"]) == {"shop": id}
+        assert [run.error for run in last_runs(tx, id)] == ["no"]
+
+
+@both_ways
 def test_new_rows_are_numbered_after_all_that_ever_were(make_url: MakeUrl, source: str, target: str) -> None:
     """Also in a table that is empty now: a number is never used again."""
     one, other = make_url(source), make_url(target)
@@ -517,6 +542,18 @@ def test_a_copy_of_a_mirror_that_has_moved_on_begins_again(
     copied = copy_mirror(database_url, url, restart=True)
     assert (copied.resumed, copied.differences) == (False, ())
     assert_same_tables(database_url, url)
+
+
+def test_a_copy_of_a_mirror_whose_first_run_has_ended_since_begins_again(
+    sync_env: SyncEnv, database_url: str, make_url: MakeUrl
+) -> None:
+    """It is the same mirror, although its project was not known before."""
+    sync_env.mirror.transact(lambda tx: add_sources(tx, ["website"]))
+    url = make_url("sqlite")
+    stop_copy(database_url, url, at="copying sources")
+    sync_env.sync()
+    with pytest.raises(CopyRefused, match=r"was written to after its copy .* was begun: .*--restart"):
+        copy_mirror(database_url, url)
 
 
 def test_a_copy_of_another_mirror_is_not_continued(sync_env: SyncEnv, database_url: str, make_url: MakeUrl) -> None:

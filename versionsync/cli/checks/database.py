@@ -17,7 +17,7 @@ from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import migrate
 from versionsync.mirror.tables.leases import current as current_lease
-from versionsync.mirror.tables.sources import SourceRow, sources_of
+from versionsync.mirror.tables.sources import SourceRow, all_sources, sources_of
 from versionsync.mirror.tables.sources import load_source as source_row
 from versionsync.text import size
 
@@ -138,7 +138,7 @@ def _check_views(mirror: Mirror) -> Iterator[CheckResult]:
 def _check_leases(mirror: Mirror) -> Iterator[CheckResult]:
     """Check whether another process is writing. That is no error, but a sync would have to wait."""
     with mirror.read() as connection:
-        for source in sources_of(connection):
+        for source in all_sources(connection):
             held = current_lease(connection, source.id)
             if held is None:
                 yield ok("lease", "no process is writing").of(source.name)

@@ -225,7 +225,7 @@ def _free(database: str) -> Path:
     """Return the file for the demo's database. Replace one of an earlier demo, and refuse any other."""
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.engine.sqlalchemy_urls import database_url, sqlite_path
-    from versionsync.mirror.tables.sources import sources_of
+    from versionsync.mirror.tables.sources import all_sources
 
     url = database_url(database)
     if url.get_backend_name() != "sqlite":
@@ -233,7 +233,7 @@ def _free(database: str) -> Path:
     path = sqlite_path(url)
     if path.exists():
         with Mirror.open(database) as mirror, mirror.read() as connection:
-            names = {source.name for source in sources_of(connection)}
+            names = {source.name for source in all_sources(connection)}
         if names - {SOURCE}:
             raise FileProblem(f"{path} holds another mirror", hint="Name another file with --database.")
         for suffix in ("", "-wal", "-shm"):

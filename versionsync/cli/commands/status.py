@@ -73,7 +73,7 @@ def _reader(session: CliContext, names: Sequence[str], max_age: timedelta | None
 
     configuration = session.configuration
     settings = {source.name: source for source in configuration.sources}
-    expected = list(settings) if configuration.file_names_sources and not names else []
+    expected = names or (list(settings) if configuration.file_names_sources else [])
     return SnapshotReader(
-        settings, lambda mirror: session.known_sources(mirror, names), expected=expected, max_age=max_age
+        settings, lambda mirror: session.all_sources(mirror, names), expected=expected, max_age=max_age
     )

@@ -112,15 +112,15 @@ def source_jobs(session: CliContext, names: Sequence[str]) -> list[SourceJob]:
 def count_requests(mirror: Mirror, jobs: Sequence[SourceJob]) -> None:
     """Record the requests that were sent: the budget is the project's. An unavailable database is ignored."""
     from versionsync.mirror.errors import MirrorError
-    from versionsync.mirror.tables.sources import load_source
+    from versionsync.mirror.tables.sources import source_id
     from versionsync.mirror.tables.usage import add_requests
 
     today = datetime.now(UTC).date()
     for job in jobs:
 
         def save(tx: Connection, name: str = job.source.name, sent: int = job.progress.counts.requests) -> None:
-            if sent and (known := load_source(tx, name)) is not None:
-                add_requests(tx, known.id, today, sent)
+            if sent and (id := source_id(tx, name)) is not None:
+                add_requests(tx, id, today, sent)
 
         with suppress(MirrorError):
             mirror.transact(save)

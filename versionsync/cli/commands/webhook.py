@@ -276,14 +276,14 @@ def _chosen(session: CliContext, name: str | None) -> SourceSettings:
 def _notify_daemon(session: CliContext, source: SourceSettings) -> bool:
     """Mark in the database that the webhook changed, so that the daemon sees it. False: that is not possible."""
     from versionsync.mirror.errors import MirrorError
-    from versionsync.mirror.tables.sources import load_source as source_called
+    from versionsync.mirror.tables.sources import source_id
     from versionsync.mirror.tables.webhooks import invalidate_cursor
 
     try:
         with session.open_mirror(outage_seconds=0.0) as mirror, mirror.write() as tx:
-            if (known := source_called(tx, source.name)) is not None:
-                invalidate_cursor(tx, known.id, at=datetime.now(UTC))
-            return known is not None
+            if (id := source_id(tx, source.name)) is not None:
+                invalidate_cursor(tx, id, at=datetime.now(UTC))
+            return id is not None
     except (ConfigError, MirrorError):  # a webhook needs no database
         return False
 

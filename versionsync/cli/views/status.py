@@ -97,13 +97,15 @@ def _in_full(snapshot: Snapshot, one: SourceStatus, output: Output, redact: Call
 
 
 def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
-    project = one.source.project
-    yield "project", f"{project.name or '–'} (id {project.id})"
-    yield "environment", f"{project.environment}{' (the primary one)' if project.follows_primary else ''}"
+    if (project := one.source.project) is None:
+        yield "project", "not known yet: no run has read it"
+    else:
+        yield "project", f"{project.name or '–'} (id {project.id})"
+        yield "environment", f"{project.environment}{' (the primary one)' if project.follows_primary else ''}"
     yield "mirrored", _counts(one)
     complete = one.complete_as_of
     yield "complete", f"as of {when(complete)} UTC ({ago(complete, now)})" if complete else "never yet"
-    if (days := one.source.project.history_retention_days) is not None:
+    if (days := one.retention_days) is not None:
         yield "history", _history(one, days)
     if (since := one.source.checkpoint.unexplained_change_since) is not None:
         yield "searching", f"for a change that no list shows, since {when(since)} UTC ({ago(since, now)})"

@@ -355,8 +355,8 @@ _STATUS = View(
     {
         "source": "The source's name.",
         "source_id": "`sources.id`.",
-        "project_name": "The project's name.",
-        "environment": "The mirrored environment.",
+        "project_name": "The project's name. NULL: it has none, or no run has read it yet.",
+        "environment": "The mirrored environment. NULL: no run has read it yet.",
         "records": "Records that are not deleted.",
         "deleted_records": "Records that were deleted upstream and are kept here.",
         "versions": "All versions.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import request_usage, sources
@@ -32,12 +32,17 @@ def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> No
 
 
 def project_usage(connection: Connection, source_id: int, *, since: date) -> ProjectUsage:
-    """Return what all sources of the source's project sent since the start of a UTC day: a quota is the project's."""
+    """Return what all sources of the source's project sent since the start of a UTC day: a quota is the project's.
+
+    While its project is not known, that is what the source alone sent.
+    """
     project = select(sources.c.project_id).where(sources.c.id == source_id).scalar_subquery()
     requests, senders = connection.execute(
         select(func.coalesce(func.sum(request_usage.c.requests), 0), func.count(request_usage.c.source_id.distinct()))
         .select_from(request_usage.join(sources, sources.c.id == request_usage.c.source_id))
-        .where(sources.c.project_id == project, request_usage.c.day >= since.isoformat())
+        .where(
+            or_(sources.c.project_id == project, sources.c.id == source_id), request_usage.c.day >= since.isoformat()
+        )
     ).one()
     return ProjectUsage(int(requests), max(int(senders), 1))
 

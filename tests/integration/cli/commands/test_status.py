@@ -15,7 +15,9 @@ import pytest
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import rows
 from tests.integration.cli.processes import PROGRAM, environment
+from versionsync.mirror.database import Mirror
 from versionsync.mirror.holder import Holder
+from versionsync.mirror.tables.sources import add_sources
 
 
 def test_people_see_numbers_freshness_and_the_last_run(cli: Cli, at: dict[str, str]) -> None:
@@ -120,6 +122,73 @@ def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path:
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'default'\n[[sources]]\nname = 'shop'\n")
     assert cli("status").code == 3
     assert cli("status", "default").code == 0
+
+
+def test_a_source_whose_first_run_failed_is_shown_with_the_error(cli: Cli, at: dict[str, str]) -> None:
+    """Its project is not known; the next run that succeeds puts that right."""
+    failed = cli("sync", **at | {"DATOCMS_API_TOKEN": "wrong"})
+    assert failed.code == 4
+    shown = cli("status", **at)
+    lines = [line.strip() for line in shown.out.splitlines()]
+    assert lines[:3] == [
+        "default",
+        "project      not known yet: no run has read it",
+        "mirrored     0 records, 0 versions, 0 events, 0 models",
+    ]
+    assert any(line.startswith("last run     #1 backfill, failed, ") for line in lines)
+    assert "! the last run failed: " in shown.out
+    assert "! no run has succeeded yet" in shown.out
+    assert shown.code == 4
+    assert cli("status", "default", **at).out.splitlines()[0] == "default"
+    told = cli("status", "--json", **at).json
+    (source,) = told["sources"]
+    assert (told["exit"], told["unsynced"]) == (4, [])
+    assert (source["project"], source["environment"]) == ({"id": None, "name": None}, None)
+    assert source["last_run"]["error"] in source["attention"][0]
+    assert source["requests"] == {"today": 1, "this_month": 1}
+    assert cli("sync", **at).code == 0
+    assert cli("status", **at).code == 0
+
+
+def test_other_commands_say_that_nothing_is_mirrored_after_a_failed_first_run(cli: Cli, at: dict[str, str]) -> None:
+    """As before it; a source that is named is not called unknown."""
+    cli("sync", **at | {"DATOCMS_API_TOKEN": "wrong"})
+    for command in (("events",), ("events", "--source", "default")):
+        ran = cli(*command, **at)
+        assert (ran.code, "nothing is mirrored yet" in ran.err) == (6, True)
+    ran = cli("export", "--source", "default", "--format", "ndjson", **at)
+    assert ran.code == 2
+    assert "nothing of the source default is mirrored yet" in ran.err
+    assert "versionsync status default" in ran.err
+    assert "no process is writing" in cli("doctor", **at).out
+
+
+def test_only_sources_of_the_settings_are_shown_before_anything_of_them_is_mirrored(
+    cli: Cli, at: dict[str, str], tmp_path: Path
+) -> None:
+    """A name that was misspelled once, and has only a failed run, is no trouble for ever."""
+
+    def settings(*names: str) -> None:
+        url = at["VERSIONSYNC_BASE_URL"]
+        sources = "".join(f"[[sources]]\nname = '{name}'\nbase_url = '{url}'\n" for name in names)
+        (tmp_path / "versionsync.toml").write_text(sources)
+
+    wrong = at | {"DATOCMS_API_TOKEN": "wrong"}
+    settings("webiste")
+    cli("sync", **wrong)
+    settings("website", "shop")
+    cli("sync", "website", **at)
+    with Mirror.open(f"sqlite:///{tmp_path / 'versionsync.db'}") as mirror, mirror.write() as tx:
+        add_sources(tx, ["shop"])
+    told = cli("status", "--json", **at).json
+    assert [source["source"] for source in told["sources"]] == ["website"]
+    assert told["unsynced"] == ["shop"]
+    named = cli("status", "shop", **at)
+    assert (named.code, "shop: not synced yet" in named.out) == (3, True)
+    assert cli("status", "webiste", **at).code == 4
+    unknown, unread = (cli("events", "--source", name, **at) for name in ("nowhere", "shop"))
+    assert unread.code == unknown.code
+    assert "nothing of the source shop is mirrored yet" in unread.err
 
 
 def test_several_sources_have_a_line_each_and_one_that_is_named_has_all_of_it(cli: Cli, at: dict[str, str]) -> None:
