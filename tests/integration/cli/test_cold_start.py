@@ -31,7 +31,7 @@ def folder(upstream: SimulatorThread, tmp_path: Path) -> Path:
 
 
 def eventually(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 600
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from tests.integration.mirror.writing import Desk, register_source
-from versionsync.mirror.tables.sources import Project
+from versionsync.mirror.tables.sources import Project, add_sources
 from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_usage
 
 MONDAY, TUESDAY = date(2026, 11, 2), date(2026, 11, 3)
@@ -32,3 +32,13 @@ def test_all_sources_of_a_project_spend_together(desk: Desk) -> None:
             add_requests(tx, known.id, MONDAY, 10)
         add_requests(tx, desk.lease.source_id, MONDAY, 5)
         assert project_usage(tx, desk.lease.source_id, since=MONDAY) == ProjectUsage(15, 2)
+
+
+def test_a_source_whose_project_is_not_known_spends_alone(desk: Desk) -> None:
+    """What its failed first runs sent counts for its own budget, and for no other source's."""
+    with desk.mirror.write() as tx:
+        ids = add_sources(tx, ["shop", "blog"])
+        for id, requests in ((ids["shop"], 3), (ids["blog"], 4), (desk.lease.source_id, 5)):
+            add_requests(tx, id, MONDAY, requests)
+        assert project_usage(tx, ids["shop"], since=MONDAY) == ProjectUsage(3, 1)
+        assert project_usage(tx, desk.lease.source_id, since=MONDAY) == ProjectUsage(5, 1)
