@@ -147,12 +147,18 @@ class CliContext:
         upgrade: bool = False,
         outage_seconds: float | None = None,
         reads_only: bool = False,
+        threads: int | None = None,
     ) -> Mirror:
         """Open the mirror of the settings. See `wiring.mirror.open_mirror`."""
         from versionsync.wiring.mirror import open_mirror
 
         return open_mirror(
-            self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds, reads_only=reads_only
+            self.database_url(),
+            create=create,
+            upgrade=upgrade,
+            outage_seconds=outage_seconds,
+            reads_only=reads_only,
+            threads=threads,
         )
 
     def open_history(self, *, sources: Sequence[str] = (), zone: str | None = None) -> History:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables.daemons import claim_source, release_source, save_next_check
@@ -42,7 +41,7 @@ T = TypeVar("T")
 
 
 class WorkerDatabase:
-    """The stored data of one source, used from a thread of its own. Every method raises MirrorError.
+    """The stored data of one source, used one query at a time, off the event loop. Every method raises MirrorError.
 
     A source that is not in the database yet has no data. Its first claim adds it, before any request is sent.
     """
@@ -52,7 +51,7 @@ class WorkerDatabase:
         self._name = name
         self._me = Holder.of_this_process()
         self._source_id: int | None = None
-        self._thread = DatabaseThread(f"{name}-store")
+        self._thread = mirror.lane(f"{name}-store")
 
     async def claim(self, webhook: WebhookUpdate) -> str | None:
         """Claim the source for this process, and save the state of its webhook.
@@ -160,7 +159,7 @@ class WorkerDatabase:
         return None if known is None else known.checkpoint.complete_as_of
 
     async def close(self) -> None:
-        """End the thread after its last query."""
+        """Wait for the last query."""
         await self._thread.close()
 
     async def _read(self, query: Callable[[Connection, int], T]) -> T | None:

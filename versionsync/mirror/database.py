@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, RootTransaction, Table
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
 from versionsync.mirror.engine.sqlalchemy_urls import safe_url
+from versionsync.mirror.engine.thread import DatabaseThread, ThreadPool
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
 from versionsync.mirror.schema.migrate import require_head
 
@@ -63,31 +64,53 @@ class Mirror:
     unavailable, the start of each transaction waits for it, up to `outage_seconds`.
     """
 
-    def __init__(self, engine: Engine, *, outage_seconds: float = MAX_OUTAGE_SECONDS) -> None:
+    def __init__(
+        self, engine: Engine, *, outage_seconds: float = MAX_OUTAGE_SECONDS, threads: ThreadPool | None = None
+    ) -> None:
         self._engine = engine
+        self._threads = threads
         self._reader = reading(engine)
         self._connect_retry = ConnectRetry(outage_seconds)
         self.where = safe_url(engine.url)
 
     @classmethod
-    def open(cls, url: str, *, outage_seconds: float = MAX_OUTAGE_SECONDS, reads_only: bool = False) -> Self:
-        """Open the mirror at `url`; with `reads_only` also one that cannot be written, such as a mounted backup.
+    def open(
+        cls,
+        url: str,
+        *,
+        outage_seconds: float = MAX_OUTAGE_SECONDS,
+        reads_only: bool = False,
+        threads: int | None = None,
+    ) -> Self:
+        """Open the mirror at `url`.
 
-        Raises DatabaseUnavailable, NotAMirror or an error of its schema.
+        Args:
+            url: The URL of the database.
+            outage_seconds: How long to wait for a server that goes away later.
+            reads_only: Nothing is written. One that cannot be written, such as a mounted backup, can be opened then.
+            threads: How many threads all lanes share, each with at most one connection. None: each lane has a thread.
+
+        Raises:
+            DatabaseUnavailable, NotAMirror: It cannot be opened, or has another schema.
         """
-        engine = open_engine(url, reads_only=reads_only)
+        engine = open_engine(url, reads_only=reads_only, connections=threads)
         try:
             with reading(engine).connect() as connection:
                 require_head(connection, safe_url(engine.url))
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, outage_seconds=outage_seconds)
+        pool = None if threads is None else ThreadPool(threads)
+        return cls(engine, outage_seconds=outage_seconds, threads=pool)
 
     @property
     def dialect(self) -> Dialect:
         """Return what differs between SQLite and PostgreSQL; its `name` says which of them this is."""
         return dialect_of(self._engine)
+
+    def lane(self, name: str) -> DatabaseThread:
+        """Return what runs functions one after the other, off the event loop. Close it after the last one."""
+        return DatabaseThread(name, self._threads)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -129,6 +152,9 @@ class Mirror:
         return self.dialect.clean(self._engine, *tables)
 
     def close(self) -> None:
+        """Wait for what lanes still do, and close all connections."""
+        if self._threads is not None:
+            self._threads.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

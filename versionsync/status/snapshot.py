@@ -15,7 +15,6 @@ from versionsync.budget import Budget, BudgetStatus, Period
 from versionsync.config import SourceSettings
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.row_counts import SourceCounts, count_rows, lag
 from versionsync.mirror.tables.daemons import active_daemon
@@ -156,7 +155,7 @@ class Activity:
 
 
 class ActivityReader:
-    """Reads the activity of sources for the daemon's `/status`, on a thread of its own.
+    """Reads the activity of sources for the daemon's `/status`, off the event loop.
 
     It reads only when someone asks, one read at a time, and never takes more than a small share of the time. A
     database that does not answer delays a request by `WAIT_SECONDS` at most.
@@ -164,7 +163,7 @@ class ActivityReader:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
-        self._thread = DatabaseThread("status")
+        self._thread = mirror.lane("status")
         self._rows = RowCounter()
         self._activity: Mapping[str, Activity] = {}
         self._read_again_at = float("-inf")
@@ -180,7 +179,7 @@ class ActivityReader:
         return self._activity
 
     async def close(self) -> None:
-        """End the thread when its last read is done."""
+        """Wait for the last read."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

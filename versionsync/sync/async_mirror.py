@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AsyncMirror:
-    """The mirror with its two threads: one reads, one writes."""
+    """The mirror with two lanes: one reads, one writes. Both may run at once."""
 
     mirror: Mirror
     reading: DatabaseThread

@@ -16,6 +16,7 @@ def open_mirror(
     upgrade: bool = False,
     outage_seconds: float | None = None,
     reads_only: bool = False,
+    threads: int | None = None,
 ) -> Mirror:
     """Open the mirror at `url`. Use it as a context manager.
 
@@ -25,6 +26,7 @@ def open_mirror(
         upgrade: Upgrade any database first, also PostgreSQL.
         outage_seconds: How long to wait for a server that goes away later. None: the default.
         reads_only: Nothing is written. The database may lie on a read-only mount then.
+        threads: How many threads all that uses the mirror shares. See `Mirror.open`.
 
     Raises:
         MirrorError: The database cannot be opened, or has another schema.
@@ -32,4 +34,4 @@ def open_mirror(
     if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
         migrate.upgrade(url)
     waits = MAX_OUTAGE_SECONDS if outage_seconds is None else outage_seconds
-    return Mirror.open(url, outage_seconds=waits, reads_only=reads_only)
+    return Mirror.open(url, outage_seconds=waits, reads_only=reads_only, threads=threads)

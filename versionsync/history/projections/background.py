@@ -1,4 +1,4 @@
-"""Fill the projections of a source beside other work: in a thread, in small batches, with pauses.
+"""Fill the projections of a source beside other work: off the event loop, in small batches, with pauses.
 
 Nothing that goes wrong here may make a sync fail or wait. So errors are logged, and the next call tries again.
 """
@@ -9,13 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.history.projections.filling import EVENTS_AT_ONCE, Filled, FillState, ProjectionFiller
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.sources import load_source
 
@@ -34,7 +34,7 @@ FAILURES_SHOWN: Final = 5
 
 
 class BackgroundFiller:
-    """Fills the projections of one source in a thread of its own, from an event loop.
+    """Fills the projections of one source off the event loop, one batch at a time.
 
     Args:
         mirror: The mirror.
@@ -42,6 +42,7 @@ class BackgroundFiller:
         log: Where to log.
         is_busy: Whether runs are in progress in this process, which the filling must not slow down.
         idle_pauses: The pause after a batch, in times of the batch, while there are none.
+        turns: Limits how many sources are filled at once: a batch and its pause take a turn.
         on_batch: Called after each batch.
     """
 
@@ -53,6 +54,7 @@ class BackgroundFiller:
         log: FilteringBoundLogger,
         is_busy: Callable[[], bool] = lambda: False,
         idle_pauses: float = IDLE_PAUSES,
+        turns: asyncio.Semaphore | None = None,
         on_batch: Callable[[Filled], None] = lambda _: None,
     ) -> None:
         self._mirror = mirror
@@ -60,9 +62,10 @@ class BackgroundFiller:
         self._log = log.bind(source=name)
         self._is_busy = is_busy
         self._idle_pauses = idle_pauses
+        self._turns: AbstractAsyncContextManager[object] = turns or nullcontext()
         self._on_batch = on_batch
         self._filler: ProjectionFiller | None = None
-        self._thread = DatabaseThread(f"{name}-projections")
+        self._thread = mirror.lane(f"{name}-projections")
         self._is_failing = False
 
     async def fill(self) -> FillState | None:
@@ -76,15 +79,16 @@ class BackgroundFiller:
                 return FillState.COMPLETE  # there is no such source yet
             assert self._filler is not None
             while True:
-                started, is_busy = time.monotonic(), self._is_busy()
-                self._filler.events_at_once = BUSY_EVENTS if is_busy else EVENTS_AT_ONCE
-                filled = await self._thread.run(self._filler.fill_batch)
-                versions += filled.versions
-                self._report(filled)
-                if filled.state is not FillState.MORE:
-                    break
-                pauses = BUSY_PAUSES if is_busy or self._is_busy() else self._idle_pauses
-                await asyncio.sleep(min(pauses * (time.monotonic() - started), LONGEST_PAUSE))
+                async with self._turns:
+                    started, is_busy = time.monotonic(), self._is_busy()
+                    self._filler.events_at_once = BUSY_EVENTS if is_busy else EVENTS_AT_ONCE
+                    filled = await self._thread.run(self._filler.fill_batch)
+                    versions += filled.versions
+                    self._report(filled)
+                    if filled.state is not FillState.MORE:
+                        break
+                    pauses = BUSY_PAUSES if is_busy or self._is_busy() else self._idle_pauses
+                    await asyncio.sleep(min(pauses * (time.monotonic() - started), LONGEST_PAUSE))
         except asyncio.CancelledError:
             if self._filler is not None:
                 self._filler.stop()
@@ -100,7 +104,7 @@ class BackgroundFiller:
         return filled.state
 
     async def close(self) -> None:
-        """End the thread after the batch in progress, which is dropped if it is not yet computed."""
+        """Wait for the batch in progress, which is dropped if it is not yet computed."""
         if self._filler is not None:
             self._filler.stop()
         await self._thread.close()

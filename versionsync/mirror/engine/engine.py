@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, FromClause, create_engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from versionsync.mirror.engine.dialects import READS, dialect_of
@@ -41,6 +43,12 @@ PAUSE_SECONDS = 0.02
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000  # 16 MB: a page that several batches change is copied into the file once
 CONNECT_SECONDS = 10
+PING_SECONDS = 5.0
+"""A connection that has rested for longer is tried before it is used."""
+SQLITE_KEPT = 5
+"""Opening one is quick, and each may have a page cache of CACHE_KIB: the others are closed when they rest."""
+POSTGRES_KEPT = 1000
+RESTING_SINCE = "versionsync_resting_since"
 POOLED = "versionsync_pooled"
 READ_ONLY = "mode=ro"
 UNCHANGING = "mode=ro&immutable=1"
@@ -57,7 +65,7 @@ READING_SESSION = {"lock_timeout": "15s"}
 """Only a migration or a maintenance command locks out readers: a person should not wait for it without a word."""
 
 
-def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> Engine:
+def open_engine(url: str, *, create: bool = False, reads_only: bool = False, connections: int | None = None) -> Engine:
     """Return an engine for `url`, after a first connection that proves that it works.
 
     Args:
@@ -65,6 +73,7 @@ def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> 
         create: Make the file of a SQLite database that does not exist yet, readable by its owner only.
         reads_only: Nothing is written through this engine. A SQLite file that this process cannot write, such as one
             on a read-only mount, can be opened then.
+        connections: How many connections there may be at once. None: as many as SQLAlchemy allows.
 
     Raises:
         DatabaseUnavailable: It cannot be opened.
@@ -72,8 +81,8 @@ def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> 
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == POSTGRES:
-        return _open_postgres(parsed, reads_only=reads_only)
-    return _open_sqlite(parsed, create=create, reads_only=reads_only)
+        return _open_postgres(parsed, reads_only=reads_only, connections=connections)
+    return _open_sqlite(parsed, create=create, reads_only=reads_only, connections=connections)
 
 
 def reading(engine: Engine) -> Engine:
@@ -92,7 +101,7 @@ class _Compiler(SQLiteCompiler):
         return text
 
 
-def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
+def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int | None) -> Engine:
     if sqlite3.sqlite_version_info < SQLITE_NEEDED:
         raise DatabaseUnavailable(
             f"Python's SQLite is {sqlite3.sqlite_version}; versionsync needs 3.35 or later: use a newer Python"
@@ -125,7 +134,7 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
             raise
         return connection
 
-    engine = create_engine(url, creator=connect, hide_parameters=True)
+    engine = create_engine(url, creator=connect, hide_parameters=True, **_pool_options(connections, kept=SQLITE_KEPT))
     engine.dialect.statement_compiler = _Compiler
     _translate_errors(engine, where)
     engine.connect().close()
@@ -264,7 +273,18 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _open_postgres(url: URL, *, reads_only: bool) -> Engine:
+def _pool_options(connections: int | None, *, kept: int) -> dict[str, Any]:
+    """Return the options of a pool with at most so many connections, of which it keeps `kept` open.
+
+    The one that was used last is used next: the others rest, and few are opened while there is little to do.
+    """
+    if connections is None:
+        return {"pool_use_lifo": True}
+    kept = min(kept, connections)
+    return {"pool_use_lifo": True, "pool_size": kept, "max_overflow": connections - kept}
+
+
+def _open_postgres(url: URL, *, reads_only: bool, connections: int | None) -> Engine:
     try:
         import psycopg  # noqa: F401 - an optional dependency; SQLAlchemy imports it by itself
     except ImportError:
@@ -274,12 +294,13 @@ def _open_postgres(url: URL, *, reads_only: bool) -> Engine:
     engine = create_engine(
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
-        pool_pre_ping=True,  # the server may have been restarted between two runs
         isolation_level="READ COMMITTED",  # after a wait for a lock, a statement reads the newest rows
         paramstyle="format",  # positional, as SQLite; `bulk` needs it
         hide_parameters=True,
+        **_pool_options(connections, kept=POSTGRES_KEPT),
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
+    _ping_after_rest(engine)
 
     session = SESSION | (READING_SESSION if reads_only else {})
 
@@ -312,6 +333,28 @@ def _open_postgres(url: URL, *, reads_only: bool) -> Engine:
             "create it with ENCODING 'UTF8' TEMPLATE template0"
         )
     return engine
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Try a connection that has rested before it is used: the server may have been restarted between two runs.
+
+    One that was used a moment ago is not tried: that is a transaction more for each. If it is lost nevertheless,
+    `Mirror.query` and `Mirror.transact` begin again.
+    """
+
+    def rest(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[RESTING_SINCE] = time.monotonic()
+
+    def use(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get(RESTING_SINCE, float("inf")) < PING_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise InvalidatePoolError("the server has closed a connection that rested") from error
+
+    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkout", use)
 
 
 def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
