@@ -27,6 +27,7 @@ from benchmarks.daemon.memory_store import MemoryStore
 from benchmarks.daemon.simulated_upstream import Engine, Upstream
 from versionsync.budget import Budget
 from versionsync.config import Secret
+from versionsync.daemon.run_queue import RunQueue
 from versionsync.daemon.scheduler import SourceScheduler, Work
 from versionsync.daemon.source_worker import SourceWorker
 from versionsync.daemon.worker_state import SourceConfig
@@ -102,7 +103,13 @@ def _moved_clock() -> Iterator[time_machine.Traveller]:
 async def _live(source: SourceConfig, upstream: Upstream, clock: time_machine.Traveller, until: datetime) -> None:
     scheduler = _Scheduler()
     worker = SourceWorker(
-        cast(Mirror, None), source, cast(SourceScheduler, scheduler), log=QUIET, random=Random(1), stall_seconds=300.0
+        cast(Mirror, None),
+        source,
+        cast(SourceScheduler, scheduler),
+        queue=RunQueue(1),
+        log=QUIET,
+        random=Random(1),
+        stall_seconds=300.0,
     )
     worker.begin()
     while (at := scheduler.due_at) < until.timestamp():

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from versionsync.config.checking import settings_of
 from versionsync.config.definition import (
+    DaemonSettings,
     HttpSettings,
     MassDeleteSettings,
     NotificationSettings,
@@ -85,6 +86,7 @@ def settings_page() -> str:
             NotificationSettings,
         ),
         _section("`[http]`", f"{HttpSettings.__doc__}", HttpSettings),
+        _section("`[daemon]`", f"{DaemonSettings.__doc__}", DaemonSettings),
         _variables(),
     ]
     return "\n".join(parts)

@@ -101,6 +101,7 @@ class Client:
         deadline: float = 300.0,
         on_request: Callable[[Exchange], None] | None = None,
         poll_seconds: float = 1.0,
+        large: asyncio.Semaphore | None = None,
     ) -> None:
         """Create a client.
 
@@ -114,6 +115,7 @@ class Client:
             deadline: The maximum seconds for a request with all its attempts.
             on_request: Called after every attempt, for logs and metrics.
             poll_seconds: The pause between the first two polls of a job. Each further one is longer by as much.
+            large: How many large answers all clients that share it read at once. None: this client reads one.
         """
         rate_limiter = rate_limiter or RateLimiter()
         base_url = checked_base_url(base_url)
@@ -129,6 +131,7 @@ class Client:
             timeouts=timeouts or Timeouts(),
             policy=Policy(deadline=deadline),
             on_request=on_request,
+            large=large,
         )
         self.environment_id = environment
         self._poll_seconds = poll_seconds
@@ -157,6 +160,11 @@ class Client:
     def usage(self) -> Usage:
         """The counters of all clients that share these connections."""
         return self._session.usage
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether a large answer waits until other clients have read theirs."""
+        return self._session.waits_for_others
 
     @property
     def clock_offset(self) -> timedelta | None:

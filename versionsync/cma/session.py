@@ -9,7 +9,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -180,6 +181,7 @@ class ApiSession:
         timeouts: Timeouts,
         policy: Policy,
         on_request: Callable[[Exchange], None] | None,
+        large: asyncio.Semaphore | None = None,
     ) -> None:
         self.base_url = base_url
         self.http = http
@@ -204,6 +206,8 @@ class ApiSession:
         self._random = random.Random()  # noqa: S311 - jitter
         self._answered = False
         self._large = asyncio.Lock()
+        self._large_of_all = large
+        self.waits_for_others = False
 
     async def send(self, request: ApiRequest, read: Callable[[bytes], T]) -> ApiResult[T]:
         """Send `request` until it is answered or not worth another attempt, and decode the answer with `read`.
@@ -277,16 +281,37 @@ class ApiSession:
     async def _send(self, request: ApiRequest, slot: Slot, seconds: float) -> Response | Failure:
         http_request = self._http_request(request)
         try:
-            async with asyncio.timeout(max(seconds, 1.0)):
+            async with asyncio.timeout(max(seconds, 1.0)) as limit:
                 return await exchange(
                     self.http,
                     http_request,
                     on_sent=partial(self.rate_limiter.sent, slot),
                     on_answered=partial(self.rate_limiter.over, slot),
-                    large=self._large,
+                    large=self._large_answer(limit),
                 )
         except TimeoutError:
             return Failure(Kind.TIMEOUT, "no complete answer before the deadline")
+
+    @asynccontextmanager
+    async def _large_answer(self, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        """Read one large answer at a time, and as many as all clients may. Waiting for those is not this one's time."""
+        async with self._large:
+            if self._large_of_all is None:
+                yield
+                return
+            loop, ends_at = asyncio.get_running_loop(), limit.when() or 0.0
+            began = loop.time()
+            limit.reschedule(None)
+            self.waits_for_others = True
+            try:
+                await self._large_of_all.acquire()
+            finally:
+                self.waits_for_others = False
+            try:
+                limit.reschedule(ends_at + loop.time() - began)
+                yield
+            finally:
+                self._large_of_all.release()
 
     def _http_request(self, request: ApiRequest) -> httpx.Request:
         """Return `request` for the transport. Nothing is computed twice that is equal in thousands of requests."""

@@ -23,7 +23,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
@@ -183,7 +183,7 @@ async def exchange(
     *,
     on_sent: Callable[[], None],
     on_answered: Callable[[], None],
-    large: asyncio.Lock,
+    large: AbstractAsyncContextManager[object],
     max_body: int = MAX_BODY_BYTES,
 ) -> Response | Failure:
     """Send a request and read its complete answer; `large` is held while more than LARGE_BYTES are read.

@@ -4,6 +4,7 @@ A secret is read only when it is needed, and shown only by `Secret.reveal`.
 """
 
 from versionsync.config.definition import (
+    DaemonSettings,
     HttpSettings,
     MassDeleteSettings,
     NotificationSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "SYSTEM_FILE",
     "ConfigError",
     "Configuration",
+    "DaemonSettings",
     "FileProblem",
     "HttpSettings",
     "InvalidSetting",

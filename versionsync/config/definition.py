@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_RESTORE_TOKEN_VARIABLE",
     "DEFAULT_SOURCE",
     "DEFAULT_TOKEN_VARIABLE",
+    "DaemonSettings",
     "HttpSettings",
     "MassDeleteSettings",
     "NotificationName",
@@ -356,6 +357,22 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 8765
 
 
+class DaemonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much `versionsync run` does at once."""
+
+    max_runs: Annotated[
+        int,
+        about(
+            "How many sources are checked or mirrored at once. The others wait for their turn; none is left out. First "
+            "syncs and other long runs take at most half of the places. The daemon has four threads more than "
+            "this, and as many connections to the database.",
+            example="16",
+            ge=1,
+            le=1000,
+        ),
+    ] = 16
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of a settings file."""
 
@@ -408,3 +425,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: Annotated[
         HttpSettings, about("The daemon's own server: health, metrics, status, and the receiver of webhooks.")
     ] = field(default_factory=HttpSettings)
+    daemon: Annotated[DaemonSettings, about("How much `versionsync run` does at once.")] = field(
+        default_factory=DaemonSettings
+    )

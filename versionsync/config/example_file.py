@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from versionsync.config.checking import Setting, settings_of
 from versionsync.config.definition import (
+    DaemonSettings,
     HttpSettings,
     NotificationSettings,
     Settings,
@@ -44,6 +45,7 @@ def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[st
     for source in sources:
         lines += ["[[sources]]", *_toml_lines(SourceSettings, source)]
     lines += ["[http]", *_toml_lines(HttpSettings, {})]
+    lines += ["[daemon]", *_toml_lines(DaemonSettings, {})]
     lines += [*textwrap.wrap(_NOTIFICATIONS, 96, initial_indent="# ", subsequent_indent="# "), "#"]
     lines += ["#     [[notifications]]"]
     lines += [

@@ -12,6 +12,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import ConfigError
+from versionsync.daemon.run_queue import RunQueue
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.source_worker import STALL_SECONDS, SourceWorker
 from versionsync.daemon.stop_signals import handled
@@ -19,6 +20,8 @@ from versionsync.daemon.systemd_notify import SystemdNotifier, Watchdog, is_read
 from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
+from versionsync.sync.run_limits import Limits
+from versionsync.sync.run_memory import SharedMemory
 
 __all__ = ["Daemon"]
 
@@ -27,6 +30,7 @@ CLOCK_JUMP_SECONDS: Final = 2.0
 NOTIFY_SECONDS: Final = 5.0
 START_NOTIFY_SECONDS: Final = 0.5
 RESTART_SECONDS: Final = 5.0
+MAX_RUNS: Final = 16
 
 
 class Daemon:
@@ -39,6 +43,7 @@ class Daemon:
         log: The log.
         random: The source of jitter.
         stall_seconds: A run is ended when nothing moves for this long.
+        max_runs: How many runs there may be at once.
         notifier: Sends messages to systemd.
         open_filler: Makes what fills the projections of a source, by its name. It gets a function that returns whether
             runs are in progress. None: nothing fills them.
@@ -57,6 +62,7 @@ class Daemon:
         log: FilteringBoundLogger,
         random: Random | None = None,
         stall_seconds: float = STALL_SECONDS,
+        max_runs: int = MAX_RUNS,
         notifier: SystemdNotifier | None = None,
         open_filler: Callable[[str, Callable[[], bool]], BackgroundFiller] | None = None,
     ) -> None:
@@ -68,6 +74,8 @@ class Daemon:
         self._stall_seconds = stall_seconds
         self._notifier = notifier or SystemdNotifier()
         self._open_filler = open_filler
+        self._queue = RunQueue(max_runs)
+        self._limits = Limits(shared=SharedMemory())
         self._watchdog = Watchdog()
         self.scheduler = SourceScheduler(log)
         self.workers: dict[str, SourceWorker] = {}
@@ -132,9 +140,11 @@ class Daemon:
             self._mirror,
             source,
             self.scheduler,
+            queue=self._queue,
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
+            limits=self._limits,
             filler=None if self._open_filler is None else self._open_filler(source.spec.name, self._is_busy),
         )
         self.workers[worker.name] = worker

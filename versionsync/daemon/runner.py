@@ -19,6 +19,7 @@ from versionsync.status.model import FAILURES_BEFORE_ALERT
 from versionsync.sync import sync_source
 from versionsync.sync.options import SyncOptions
 from versionsync.sync.report import Outcome, Progress, RunReport
+from versionsync.sync.run_limits import Limits
 from versionsync.sync.stage_results import kind_of_error
 
 __all__ = ["Runner", "error_kind_of", "has_changes", "has_remaining_work", "is_lease_held", "log_level", "reason_of"]
@@ -43,6 +44,7 @@ class Runner:
         *,
         log: FilteringBoundLogger,
         stall_seconds: float,
+        limits: Limits,
     ) -> None:
         self.stall_seconds = stall_seconds
         self.records: int | None = None
@@ -50,6 +52,7 @@ class Runner:
         self._state = state
         self._meter = meter
         self._log = log
+        self._limits = limits
 
     async def run(self, source: SourceConfig, options: SyncOptions) -> RunReport:
         """Sync the source within the deadline and the budget. Errors are in the report."""
@@ -65,7 +68,15 @@ class Runner:
             async with source.open_client() as client:
                 state.usage = client.usage
                 self._meter.begin(client)
-                report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
+                report = await sync_source(
+                    self._mirror,
+                    client,
+                    spec,
+                    options,
+                    progress=state.progress,
+                    log=self._log,
+                    limits=self._limits,
+                )
         except Exception as error:  # an error of one source must not stop another one
             report = RunReport.failed(spec.name, error, state.progress.counts)
         finally:

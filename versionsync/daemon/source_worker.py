@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.budget_schedule import Demand, Schedule, schedule_for
 from versionsync.daemon.request_meter import RequestMeter
+from versionsync.daemon.run_queue import RunQueue
 from versionsync.daemon.runner import Runner, error_kind_of, has_changes, has_remaining_work
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
 from versionsync.daemon.state_machine import StateMachine
@@ -25,11 +26,13 @@ from versionsync.daemon.webhook_log_poller import SUSPENDED_SECONDS, LogReader, 
 from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import LogStatus, SourceConfig, WorkerState, WorkerStatus
 from versionsync.history.projections.background import BackgroundFiller
+from versionsync.history.projections.filling import FillState
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import QueuedRecords, WebhookUpdate
 from versionsync.sync.options import SyncOptions
 from versionsync.sync.report import RunKind, RunReport
+from versionsync.sync.run_limits import Limits
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
 __all__ = ["STALL_SECONDS", "SourceWorker"]
@@ -44,7 +47,11 @@ SCRUB_SECONDS: Final = 3600.0
 SCRUBS_PER_DAY: Final = 24
 DELETE_RUNS_SECONDS: Final = 6 * 3600.0
 FILL_SECONDS: Final = 30.0
-"""How often projections are looked at. Right after a run that found something they are filled anyway."""
+"""How often projections are looked at until they are complete."""
+FILLS_SKIPPED: Final = 10
+"""Once they are, only every tenth time, for what other processes write. A run that finds something has them filled."""
+
+LIMITS: Final = Limits()
 
 T = TypeVar("T")
 
@@ -58,9 +65,11 @@ class SourceWorker:
         source: SourceConfig,
         scheduler: SourceScheduler,
         *,
+        queue: RunQueue,
         log: FilteringBoundLogger,
         random: Random,
         stall_seconds: float = STALL_SECONDS,
+        limits: Limits = LIMITS,
         filler: BackgroundFiller | None = None,
     ) -> None:
         self.source = source
@@ -69,15 +78,19 @@ class SourceWorker:
         self.state.receiver_enabled = source.webhook is not None
         self.store = WorkerDatabase(mirror, self.name)
         self._scheduler = scheduler
+        self._queue = queue
         self._next_run = NextRun(scheduler, self.state)
         self._log = log.bind(source=self.name)
         self._meter = RequestMeter(self.store, self.state, log=self._log)
         self._machine = StateMachine(self.state, self._next_run, log=self._log, random=random)
-        self._runner = Runner(mirror, self.state, self._meter, log=self._log, stall_seconds=stall_seconds)
+        self._runner = Runner(
+            mirror, self.state, self._meter, log=self._log, stall_seconds=stall_seconds, limits=limits
+        )
         self._log_reader = LogReader(self.store, self.state, self._meter, self._next_run, scheduler, log=self._log)
         self._schedule = schedule_for(Demand(check_seconds=source.max_staleness, scrubs_per_day=source.scrub), None)
         self._random = random
         self._filler = filler
+        self._has_to_fill = False
         self._claims = 0
         self._turn = asyncio.Lock()
 
@@ -140,10 +153,17 @@ class SourceWorker:
         await self.store.close()
 
     def activities(self) -> Iterator[Activity]:
-        """Return what must make progress: always the claim, and a run, which has its own deadline."""
+        """Return what must make progress: always the claim, and a run, which has its own deadline.
+
+        A source that waits for its turn has no run yet. A run that waits for the memory of others rests.
+        """
         yield Activity(f"{self.name}:claim", self._claims, CLAIM_TIMEOUT_SECONDS)
         progress = self.state.progress
-        run = None if progress is None else (progress.phase, replace(progress.counts), self._meter.sent)
+        run = (
+            None
+            if progress is None or progress.waits_for_others
+            else (progress.phase, replace(progress.counts), self._meter.sent)
+        )
         yield Activity(f"{self.name}:run", run, self._runner.stall_seconds + CLAIM_TIMEOUT_SECONDS)
 
     async def _check(self) -> None:
@@ -155,11 +175,14 @@ class SourceWorker:
             raise
 
     async def _check_once(self) -> None:
-        async with self._turn:
+        if self.state.last_success_at is None:
+            self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
+        is_first_sync = self.state.last_success_at is None
+        async with self._queue.turn(self.name, is_long=is_first_sync), self._turn:
             self._next_run.began()
             other = await self._unless_unavailable(self.store.claim(self._webhook_update()))
             schedule = self._schedule = await self._meter.schedule(self.source, warn=other is None)
-            if other is not None or self.state.last_success_at is None:
+            if other is not None:
                 self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
             if other is not None:
                 self._machine.enter_standby(other)
@@ -219,13 +242,18 @@ class SourceWorker:
     def _fill_soon(self, *, found: bool) -> None:
         """Fill the projections now, if a run found something."""
         if found:
+            self._has_to_fill = True
             self._scheduler.next_in(f"{self.name}:projections", 0)
 
     async def _fill_projections(self) -> None:
         """Fill the projections. A run that begins meanwhile does not wait for it: it has its own turn."""
-        self._scheduler.next_in(f"{self.name}:projections", FILL_SECONDS)
-        if self._filler is not None and self.state.is_working:
-            await self._filler.fill()
+        job = f"{self.name}:projections"
+        self._scheduler.next_in(job, FILL_SECONDS)
+        if self._filler is None or not self.state.is_working:
+            return
+        self._has_to_fill = False
+        if await self._filler.fill() is FillState.COMPLETE:
+            self._scheduler.next_in(job, 0 if self._has_to_fill else FILL_SECONDS * FILLS_SKIPPED)
 
     async def _poll_log(self) -> None:
         async with self._turn:
@@ -237,7 +265,9 @@ class SourceWorker:
         self._log_reader.plan(self.source, self._schedule, changed_at=self._machine.changed_at)
 
     async def _scrub(self) -> None:
-        async with self._turn:
+        if not self.state.is_working:
+            return
+        async with self._queue.turn(self.name, is_long=True), self._turn:
             # A source that fails or is in standby has other work; old histories can wait for an hour.
             if self.state.is_working:
                 number = -(-(await self._meter.schedule(self.source)).scrubs_per_day // SCRUBS_PER_DAY)

@@ -21,6 +21,7 @@ from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.report import Progress
 from versionsync.sync.role_visibility import ListedModels, RoleVisibility
 from versionsync.sync.run_limits import Limits, Timings
+from versionsync.sync.run_memory import RunMemory
 from versionsync.sync.workers import WorkerPool
 
 __all__ = ["RunContext", "Upstream"]
@@ -46,6 +47,7 @@ class RunContext:
         now: The local clock.
         timings: The pauses of the run.
         limits: How much it does at once.
+        memory: What it may hold of the records that it reads and writes.
     """
 
     database: AsyncMirror
@@ -61,6 +63,7 @@ class RunContext:
     now: Callable[[], datetime]
     timings: Timings
     limits: Limits
+    memory: RunMemory
 
     @property
     def lease(self) -> Lease:

@@ -254,8 +254,10 @@ class _DeletionCheck:
             seen = seen_record(item)
             if not same_fingerprint(seen.fingerprint, record.fingerprint):
                 task, retry_seconds = PullTask(seen, record), self._ctx.timings.retry
-                pulled = await pull_record(self._client, task, erasures=writer.erasures, retry_seconds=retry_seconds)
-                await writer.put(pulled)
+                async with self._ctx.memory.reading():
+                    await writer.put(
+                        await pull_record(self._client, task, erasures=writer.erasures, retry_seconds=retry_seconds)
+                    )
             if not was_listed:
                 self.result += partial_result(f"record {record.id} was not listed, but it exists")
 
@@ -276,7 +278,8 @@ class _DeletionCheck:
 
         async def delete(record: KnownRecord) -> None:
             proof = evidence[record.model_id]
-            await writer.put(await read_history(self._client, record.id, proof, erasures=writer.erasures))
+            async with self._ctx.memory.reading():
+                await writer.put(await read_history(self._client, record.id, proof, erasures=writer.erasures))
 
         deleted = [record for record in absent if record.model_id in evidence]
         self.result += StageResult(changed=len(deleted))

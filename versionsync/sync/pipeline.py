@@ -324,15 +324,16 @@ async def _pull_and_write(
     async with writing(ctx, accept_regressions=accept_regressions) as writer:
 
         async def pull(thing: T) -> None:
-            task = await task_of(thing)
-            if writer.accept_regressions:  # the mirror's state does not limit what is read
-                task = PullTask(task.record, None, to_the_end=True)
-            pulled = await pull_record(ctx.client, task, erasures=writer.erasures, retry_seconds=ctx.timings.retry)
-            if pulled.is_inconsistent:
-                inconsistent.add(pulled.id)
-            elif pulled.id in doubted:
-                consistent.add(pulled.id)
-            await writer.put(pulled)
+            async with ctx.memory.reading():
+                task = await task_of(thing)
+                if writer.accept_regressions:  # the mirror's state does not limit what is read
+                    task = PullTask(task.record, None, to_the_end=True)
+                pulled = await pull_record(ctx.client, task, erasures=writer.erasures, retry_seconds=ctx.timings.retry)
+                if pulled.is_inconsistent:
+                    inconsistent.add(pulled.id)
+                elif pulled.id in doubted:
+                    consistent.add(pulled.id)
+                await writer.put(pulled)
 
         done = await ctx.workers.map(things, id_of, pull)
     return done + StageResult(inconsistent=frozenset(inconsistent), consistent=frozenset(consistent)) + writer.result

@@ -84,6 +84,7 @@ class Progress:
         records_total: How many records DatoCMS has. None until the first page.
         records_planned: How many of the records seen so far need a pull.
         queued_bytes: How many bytes wait to be written.
+        waits_for_others: Whether the run can only go on when other runs free some memory.
         lease: The lease that the run holds.
         lag: The lag of the versions that were inserted.
         counts: The counts of the run so far.
@@ -95,6 +96,7 @@ class Progress:
     records_total: int | None = None
     records_planned: int = 0
     queued_bytes: int = 0
+    waits_for_others: bool = False
     lease: LeaseInfo | None = None
     lag: LagHistogram = field(default_factory=LagHistogram)
     counts: Counts = field(default_factory=Counts)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,6 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.runs import Counts
 from versionsync.mirror.tables.sources import SourceRow, add_sources, load_source, register_project
@@ -36,6 +36,7 @@ from versionsync.sync.pipeline import can_skip, run_pipeline
 from versionsync.sync.project_update import project_of
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport
 from versionsync.sync.run_limits import Limits, Timings, within_limits
+from versionsync.sync.run_memory import RunMemory
 from versionsync.sync.stage_results import (
     FAILURES_SHOWN,
     RunResult,
@@ -85,7 +86,7 @@ async def sync_source(
         timings: The pauses of the run.
         limits: How much it does at once.
     """
-    async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:
+    async with mirror.lane(f"{spec.name}-reads") as reading, mirror.lane(f"{spec.name}-writes") as writing:
         run = _SyncRun(
             database=AsyncMirror(mirror, reading, writing),
             client=client,
@@ -153,8 +154,13 @@ class _SyncRun:
         return self._report(outcome, error)
 
     def _activity(self) -> object:
-        """Return a value that changes with each answer, each failed attempt of a request, and each transaction."""
-        return self.progress.phase, replace(self.progress.counts), replace(self.client.usage)
+        """Return a value that changes with each answer, each failed attempt of a request, and each transaction.
+
+        It also changes while the run waits for others: they have to make progress, and this one cannot.
+        """
+        waits = self.progress.waits_for_others or self.client.waits_for_others
+        waiting = time.monotonic() if waits else None
+        return self.progress.phase, replace(self.progress.counts), replace(self.client.usage), waiting
 
     def _count_usage(self) -> Counts:
         return self.progress.count_usage(self.client.usage)
@@ -228,6 +234,7 @@ class _SyncRun:
             now=self.now,
             timings=self.timings,
             limits=self.limits,
+            memory=RunMemory(self.limits.shared, queue_bytes=self.limits.queue_bytes, progress=self.progress),
         )
 
     async def _read_beacon(self, source: SourceRow | None) -> ActiveEnvironment:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from versionsync.errors import ErrorKind, VersionsyncError
+from versionsync.sync.run_memory import SharedMemory
 
 __all__ = ["Limits", "RequestLimitReached", "StalledError", "Timings", "within_limits"]
 
@@ -42,6 +43,7 @@ class Limits:
         batch_records: The most records that one transaction writes.
         batch_bytes: The most bytes of content that one transaction writes.
         queue_bytes: The most bytes of content that wait to be written. Reading waits beyond that.
+        shared: What this run and others of the process may hold together. None: there is no other run.
         schema_questions: The most models and fields that one run asks for by id. Models that may be deleted do not
             count: their records depend on them.
     """
@@ -49,6 +51,7 @@ class Limits:
     batch_records: int = 256
     batch_bytes: int = 8 * 1024 * 1024
     queue_bytes: int = 16 * 1024 * 1024
+    shared: SharedMemory | None = None
     schema_questions: int = 50
 
 

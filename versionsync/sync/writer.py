@@ -1,7 +1,7 @@
 """Plan what was read, and apply it in batches, off the event loop.
 
-The queue is bounded by bytes, so that a slow database slows the reading instead of filling the memory. A batch is one
-transaction: versions, events, records, fingerprints.
+The queue is bounded by bytes, of this run and of all runs of the process together. So a slow database slows the
+reading instead of filling the memory. A batch is one transaction: versions, events, records, fingerprints.
 """
 
 from __future__ import annotations
@@ -48,25 +48,6 @@ __all__ = ["Writer", "writing"]
 TIME_ZONE = "time_zone"  # the cause of a rewrite, in the data of its event
 
 
-class ByteSemaphore:
-    """A limit of the bytes in the queue. A record larger than the whole limit may wait alone."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._freed = asyncio.Condition()
-        self.used = 0
-
-    async def acquire(self, size: int) -> None:
-        async with self._freed:
-            await self._freed.wait_for(lambda: self.used == 0 or self.used + size <= self._limit)
-            self.used += size
-
-    async def release(self, size: int) -> None:
-        async with self._freed:
-            self.used -= size
-            self._freed.notify_all()
-
-
 class _Contents(Mapping[VersionId, bytes]):
     """The contents of a batch, each read from its record's spool when it is written."""
 
@@ -101,7 +82,7 @@ class Writer:
         self.accept_regressions = accept_regressions
         self._counts = ctx.progress.counts
         self._queue: asyncio.Queue[FetchedRecord | None] = asyncio.Queue()
-        self._room = ByteSemaphore(ctx.limits.queue_bytes)
+        self._held = 0
         self._failures: dict[RecordId, str] = {}
         self._regressed: set[RecordId] = set()
         self._uploads: set[str] = set()  # those that this run has noted
@@ -115,9 +96,9 @@ class Writer:
         )
 
     async def put(self, record: FetchedRecord) -> None:
-        """Queue one record. Waits while the queue is full."""
-        await self._room.acquire(record.size)
-        self._ctx.progress.queued_bytes = self._room.used
+        """Queue one record, which was read within `ctx.memory.reading()`. Waits while the queue is full."""
+        await self._ctx.memory.queue(record.size)
+        self._held += record.size
         self._queue.put_nowait(record)
 
     def close(self) -> None:
@@ -133,9 +114,16 @@ class Writer:
                 await self._ctx.database.writing.run(self._write, batch)
                 self._counts.records_pulled += len(batch)
             for record in batch:
-                await self._room.release(record.size)
-                self._ctx.progress.queued_bytes = self._room.used
+                self._release(record.size)
                 record.contents.close()
+
+    def drop(self) -> None:
+        """Give back the memory of what was not written, after `run` was stopped."""
+        self._release(self._held)
+
+    def _release(self, size: int) -> None:
+        self._held -= size
+        self._ctx.memory.written(size)
 
     async def _batch(self) -> tuple[list[FetchedRecord], bool]:
         """Return the next batch, and whether more may come. Waits a moment for more records to share a transaction."""
@@ -282,13 +270,16 @@ async def writing(ctx: RunContext, *, accept_regressions: bool = False) -> Async
     erasures = await ctx.read(load_erasures)
     writer = Writer(ctx, erasures=erasures, accept_regressions=accept_regressions or ctx.is_first_sync)
     error: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        group.create_task(writer.run())
-        try:
-            yield writer
-        except Exception as raised:  # any error waits for the writer, and is raised below
-            error = raised
-        writer.close()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.run())
+            try:
+                yield writer
+            except Exception as raised:  # any error waits for the writer, and is raised below
+                error = raised
+            writer.close()
+    finally:
+        writer.drop()
     ctx.progress.count_usage(ctx.client.usage)
     if error is not None:
         raise error

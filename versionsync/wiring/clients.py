@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import httpx
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
@@ -20,6 +22,7 @@ __all__ = [
     "open_client",
     "rate_limiter_of",
     "restore_token",
+    "unusable",
     "webhook_login",
 ]
 
@@ -73,6 +76,8 @@ def open_client(
     log: FilteringBoundLogger | None = None,
     deadline: float | None = None,
     environment: str | None = None,
+    http: httpx.AsyncBaseTransport | None = None,
+    large: asyncio.Semaphore | None = None,
 ) -> cma.Client:
     """Return a client for `source`, an asynchronous context manager.
 
@@ -83,6 +88,8 @@ def open_client(
         log: Where failed requests are logged.
         deadline: For how many seconds one request is tried again. None: BATCH_TIMEOUT_SECONDS.
         environment: Another environment than the source's. None: the source's.
+        http: Connections that other clients use, too. None: the client makes its own.
+        large: How many large answers all clients that share it read at once.
 
     Raises:
         InvalidSetting: The address, the proxy or a file of certificates cannot be used.
@@ -95,9 +102,16 @@ def open_client(
             rate_limiter=rate_limiter or rate_limiter_of([source.rate_limit]),
             deadline=BATCH_TIMEOUT_SECONDS if deadline is None else deadline,
             on_request=None if log is None else _RequestLog(log.bind(source=source.name)),
+            http=http,
+            large=large,
         )
-    except ValueError as error:  # the message holds no secret
-        raise InvalidSetting(str(error), hint="Fix or unset it; `versionsync doctor` tries it.") from None
+    except ValueError as error:
+        raise unusable(error) from None
+
+
+def unusable(error: ValueError) -> InvalidSetting:
+    """Return the error for an address, a proxy or a file of certificates. Its message holds no secret."""
+    return InvalidSetting(str(error), hint="Fix or unset it; `versionsync doctor` tries it.")
 
 
 class _RequestLog:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -26,11 +28,17 @@ from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
 from versionsync.redaction import Redactor
 from versionsync.status.snapshot import ActivityReader
-from versionsync.wiring.clients import api_token, open_client, rate_limiter_of, webhook_login
+from versionsync.wiring.clients import api_token, open_client, rate_limiter_of, unusable, webhook_login
+from versionsync.wiring.connections import SharedConnections
 from versionsync.wiring.notifiers import heartbeat_urls, subscriptions
 from versionsync.wiring.sync_all import source_spec
 
-__all__ = ["DaemonSettings", "run_daemon"]
+__all__ = ["THREADS_BESIDES_RUNS", "DaemonSettings", "run_daemon"]
+
+THREADS_BESIDES_RUNS: Final = 4
+"""For the projections of two sources, the claims, and the status. Each thread has at most one connection."""
+FILLED_AT_ONCE: Final = 2
+LARGE_ANSWERS_AT_ONCE: Final = 4
 
 
 class DaemonSettings:
@@ -40,6 +48,7 @@ class DaemonSettings:
         sources: The sources to mirror, as last loaded.
         subscriptions: Where notifications go, as last loaded.
         heartbeat_urls: The heartbeat of each source that has one, as last loaded.
+        max_runs: How many runs there may be at once.
     """
 
     def __init__(
@@ -53,11 +62,14 @@ class DaemonSettings:
     ) -> None:
         """Load the sources called `names`, or all if there are none. Raises a ConfigError if a secret is missing."""
         self.http = configuration.http
+        self.max_runs = configuration.settings.daemon.max_runs
         self._before = configuration
         self._names = names
         self._reload = reload
         self._redactor = redactor
         self._log = log
+        self._connections = SharedConnections()
+        self._large = asyncio.Semaphore(LARGE_ANSWERS_AT_ONCE)
         self._rate_limiters: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
         self.subscriptions: Sequence[Subscription] = ()
         self.heartbeat_urls: Mapping[str, Secret] = {}
@@ -66,9 +78,10 @@ class DaemonSettings:
     def load(self) -> list[SourceConfig]:
         """Read the settings again and return the sources. Raises a ConfigError; then nothing has changed."""
         configuration, before = self._reload(), self._before
-        if configuration.database_url() != before.database_url() or configuration.http != before.http:
+        fixed = [(each.database_url(), each.http, each.settings.daemon) for each in (configuration, before)]
+        if fixed[0] != fixed[1]:
             raise InvalidSetting(
-                "database_url and [http] cannot change while the daemon runs",
+                "database_url, [http] and [daemon] cannot change while the daemon runs",
                 hint="Restart it to change them, or set them back.",
             )
         self.sources = self._load(configuration)
@@ -98,12 +111,23 @@ class DaemonSettings:
             open_client=partial(self._open, configuration, source),
         )
 
-    def _open(self, configuration: Configuration, source: SourceSettings) -> AbstractAsyncContextManager[cma.Client]:
+    async def close(self) -> None:
+        """Close the connections that the clients have shared."""
+        await self._connections.close()
+
+    @asynccontextmanager
+    async def _open(self, configuration: Configuration, source: SourceSettings) -> AsyncIterator[cma.Client]:
         """Return a client for one run. It reads the token again, which may have been replaced in its file."""
         token = self._token(configuration, source)
         limits = [source.rate_limit]
         _, rate_limiter = self._rate_limiters.setdefault(token, (limits, rate_limiter_of(limits)))
-        return open_client(source, token, rate_limiter=rate_limiter, log=self._log)
+        async with AsyncExitStack() as stack:
+            try:
+                http = await stack.enter_async_context(self._connections.to(source.base_url))
+            except ValueError as error:
+                raise unusable(error) from None
+            client = open_client(source, token, rate_limiter=rate_limiter, log=self._log, http=http, large=self._large)
+            yield await stack.enter_async_context(client)
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
         return api_token(configuration, source, redactor=self._redactor)
@@ -114,10 +138,19 @@ async def run_daemon(
 ) -> None:
     """Run the daemon with its server and its notifications, until a signal stops it."""
 
-    def open_filler(name: str, is_busy: Callable[[], bool]) -> BackgroundFiller:
-        return BackgroundFiller(mirror, name, log=log, is_busy=is_busy)
+    filled = asyncio.Semaphore(FILLED_AT_ONCE)
 
-    daemon = Daemon(mirror, settings.sources, load=settings.load, log=log, open_filler=open_filler)
+    def open_filler(name: str, is_busy: Callable[[], bool]) -> BackgroundFiller:
+        return BackgroundFiller(mirror, name, log=log, is_busy=is_busy, turns=filled)
+
+    daemon = Daemon(
+        mirror,
+        settings.sources,
+        load=settings.load,
+        log=log,
+        max_runs=settings.max_runs,
+        open_filler=open_filler,
+    )
     metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
     app = App(
@@ -136,4 +169,7 @@ async def run_daemon(
         serving(app, host=http.host, port=http.port, log=log, inherited=inherited_socket()),
         polling(lambda: daemon.states, [notifier, heartbeat], log=log),
     ):
-        await daemon.run()
+        try:
+            await daemon.run()
+        finally:
+            await settings.close()

@@ -17,6 +17,7 @@ from versionsync import cma
 from versionsync.budget import Budget
 from versionsync.config import Secret
 from versionsync.daemon.budget_schedule import Schedule
+from versionsync.daemon.run_queue import RunQueue
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.source_worker import SourceWorker
 from versionsync.daemon.worker_state import SourceConfig, WorkerStatus
@@ -87,7 +88,7 @@ class WorkerTest:
         )
         log = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
         self.worker = SourceWorker(
-            cast(Mirror, None), source, cast(SourceScheduler, self.jobs), log=log, random=Random(1)
+            cast(Mirror, None), source, cast(SourceScheduler, self.jobs), queue=RunQueue(1), log=log, random=Random(1)
         )
         self.worker.begin()
 

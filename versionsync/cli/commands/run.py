@@ -33,7 +33,7 @@ def run(
     """
     from versionsync.cli.tracing_setup import tracing
     from versionsync.daemon.stop_signals import prepared
-    from versionsync.wiring.daemon import DaemonSettings, run_daemon
+    from versionsync.wiring.daemon import THREADS_BESIDES_RUNS, DaemonSettings, run_daemon
 
     session.also(Options(verbose=1))  # a service logs what it does
     settings = DaemonSettings(
@@ -43,5 +43,6 @@ def run(
         redactor=session.redactor,
         log=session.log,
     )
-    with prepared(), tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
+    threads = settings.max_runs + THREADS_BESIDES_RUNS
+    with prepared(), tracing(session), session.open_mirror(create=True, upgrade=upgrade, threads=threads) as mirror:
         asyncio.run(run_daemon(mirror, settings, log=session.log, redactor=session.redactor))
