@@ -32,8 +32,9 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing: there is no thread."""
 
-    async def save_next_check(self, at: datetime | None, reason: str | None) -> None:
-        """Do nothing: no process reads it."""
+    async def save_next_check(self, at: datetime | None, reason: str | None, *, day: date, requests: int) -> bool:
+        """Add requests that were sent on a UTC day. No process reads when the next check is."""
+        return await self.add_requests(day, requests)
 
     async def delete_old_runs(self, now: datetime) -> int:
         """Return 0: there are no runs."""

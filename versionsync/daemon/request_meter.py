@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -49,8 +51,9 @@ class RequestMeter:
         """Count the requests of `client` from now on."""
         self._client, self._counted = client, 0
 
-    async def end(self) -> None:
-        await self.count()
+    def end(self) -> None:
+        """Count what the run has sent. `count` or `save_with` saves it."""
+        self._tally()
         self._client = None
 
     def add(self, requests: int) -> None:
@@ -59,16 +62,25 @@ class RequestMeter:
 
     async def count(self) -> None:
         """Save what was sent since the last count. If the database is unavailable, the next count does so."""
+        self._tally()
+        if self._unsaved:
+            await self.save_with(self._store.add_requests)
+
+    async def save_with(self, save: Callable[[date, int], Awaitable[bool]]) -> None:
+        """Save what was sent with `save`, which gets the UTC day and the number, and returns whether it was saved."""
+        unsaved, self._unsaved = self._unsaved, 0  # another task may save meanwhile
+        is_saved = False
+        try:
+            with suppress(MirrorError):
+                is_saved = await save(datetime.now(UTC).date(), unsaved)
+        finally:
+            if not is_saved:
+                self._unsaved += unsaved
+
+    def _tally(self) -> None:
         if self._client is not None:
             sent = self._client.usage.requests
             self._unsaved, self._counted = self._unsaved + sent - self._counted, sent
-        if self._unsaved:
-            unsaved = self._unsaved
-            try:
-                if await self._store.add_requests(datetime.now(UTC).date(), unsaved):
-                    self._unsaved -= unsaved
-            except MirrorError:
-                return
 
     async def schedule(self, source: SourceConfig, *, warn: bool = True) -> Schedule:
         """Return what the budget pays for now; warn once if that is less than the settings ask for."""

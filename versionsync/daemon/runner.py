@@ -84,7 +84,7 @@ class Runner:
             state.last_run_seconds = time.monotonic() - began
         state.last_run_at = state.started_at
         state.finish_run(report)
-        await self._meter.end()
+        self._meter.end()
         if not is_lease_held(report.error):
             state.runs[report.outcome] += 1
             if (kind := error_kind_of(report)) is not None:

@@ -273,6 +273,7 @@ class SourceWorker:
                 number = -(-(await self._meter.schedule(self.source)).scrubs_per_day // SCRUBS_PER_DAY)
                 if number:
                     report = await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
+                    await self._meter.count()
                     self._fill_soon(found=has_changes(report))
 
     async def _renew_claim(self) -> None:
@@ -291,8 +292,10 @@ class SourceWorker:
                 self._log.debug("runs.deleted", number=deleted)
 
     async def _save_next_check(self) -> None:
-        await self._unless_unavailable(
-            self.store.save_next_check(self.state.next_check_at, self.state.next_check_reason)
+        """Save when the next check is planned, together with the requests of the last one."""
+        at, reason = self.state.next_check_at, self.state.next_check_reason
+        await self._meter.save_with(
+            lambda day, requests: self.store.save_next_check(at, reason, day=day, requests=requests)
         )
 
     def _is_notified(self, schedule: Schedule) -> bool:

@@ -71,10 +71,20 @@ class WorkerDatabase:
     async def release(self) -> None:
         await self._write(lambda tx, source: release_source(tx, source, self._me))
 
-    async def save_next_check(self, at: datetime | None, reason: str | None) -> None:
-        """Save when the next check is planned."""
-        if at is not None:
-            await self._write(lambda tx, source: save_next_check(tx, source, self._me, at=at, reason=reason or ""))
+    async def save_next_check(self, at: datetime | None, reason: str | None, *, day: date, requests: int) -> bool:
+        """Save when the next check is planned, and requests that were sent on a UTC day, in one transaction.
+
+        False: the source is not in the database yet.
+        """
+
+        def save(tx: Connection, id: int) -> bool:
+            if requests:
+                add_requests(tx, id, day, requests)
+            if at is not None:
+                save_next_check(tx, id, self._me, at=at, reason=reason or "")
+            return True
+
+        return await self._write(save) or False
 
     async def delete_old_runs(self, now: datetime) -> int:
         """Delete old runs that wrote nothing, unless another process writes; return how many."""

@@ -13,7 +13,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from versionsync.mirror.errors import LeaseHeld, MirrorError
-from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
+from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, release_in
+from versionsync.mirror.tables.leases import take as take_lease
 from versionsync.mirror.tables.runs import Counts, finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
 from versionsync.sync.async_mirror import AsyncMirror
@@ -66,18 +67,13 @@ class LeaseKeeper:
 
         def take() -> LeaseKeeper:
             acquired_at = time.monotonic()
-            lease = acquire(database.mirror, source_id, holder)
 
-            def start(tx: Connection) -> int:
+            def start(tx: Connection) -> tuple[Lease, int]:
+                lease = take_lease(tx, source_id, holder)
                 interrupt_stale_runs(tx, lease, finished_at=started_at)
-                return start_run(tx, lease, kind=kind, trigger=trigger, started_at=started_at)
+                return lease, start_run(tx, lease, kind=kind, trigger=trigger, started_at=started_at)
 
-            try:
-                run_id = database.mirror.transact(start)
-            except BaseException:
-                with suppress(MirrorError):  # the lease then expires by itself
-                    release(database.mirror, lease)
-                raise
+            lease, run_id = database.mirror.transact(start)
             return cls(
                 database=database,
                 lease=lease,

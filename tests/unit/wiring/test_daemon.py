@@ -76,12 +76,24 @@ async def test_each_token_is_masked_from_the_start(settings: Settings) -> None:
     assert "token-one" not in settings.redactor.redact("it is token-one")
 
 
-@pytest.mark.parametrize("change", ['database_url = "other.db"\n' + TWO, TWO + "[http]\nport = 9999\n"])
+@pytest.mark.parametrize(
+    "change",
+    ['database_url = "other.db"\n' + TWO, TWO + "[http]\nport = 9999\n", TWO + "[daemon]\nmax_runs = 4\n"],
+)
 async def test_what_cannot_change_while_it_runs_is_refused(settings: Settings, change: str) -> None:
     daemon = settings.daemon()
     settings.path.write_text(change)
     with pytest.raises(InvalidSetting, match="cannot change while the daemon runs"):
         daemon.load()
+
+
+async def test_so_many_runs_at_once_as_the_settings_say(settings: Settings) -> None:
+    assert settings.daemon().max_runs == 16
+    settings.path.write_text(TWO + "[daemon]\nmax_runs = 4\n")
+    assert settings.daemon().max_runs == 4
+    settings.path.write_text(TWO + "[daemon]\nmax_runs = 0\n")
+    with pytest.raises(InvalidSetting, match="max_runs"):
+        settings.daemon()
 
 
 async def test_a_reload_that_fails_changes_nothing(settings: Settings) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "release",
     "release_in",
     "set_lock_timeout",
+    "take",
 ]
 
 LEASE_SECONDS = 30
@@ -75,7 +76,7 @@ def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
 
     If its holder is known to be dead, the lease is free at once, otherwise when it has expired. Raises LeaseHeld.
     """
-    return mirror.transact(lambda tx: _take(tx, source_id, holder))
+    return mirror.transact(lambda tx: take(tx, source_id, holder))
 
 
 def set_lock_timeout(tx: Connection) -> None:
@@ -83,7 +84,8 @@ def set_lock_timeout(tx: Connection) -> None:
     dialect_of(tx).set_lock_timeout(tx, LOCK_SECONDS)
 
 
-def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
+def take(tx: Connection, source_id: int, holder: Holder) -> Lease:
+    """Do as `acquire` in the transaction `tx`, which may then write under the lease."""
     _check_free(tx, source_id)
     set_lock_timeout(tx)
     # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
