@@ -68,10 +68,11 @@ class DatabaseThread:
 
     async def close(self) -> None:
         """Wait for the last function: only that one can roll back its transaction. No other can be run after that."""
-        last = None if self._is_closed else self._add(_nothing)
         self._is_closed = True
-        if last is not None:
-            await asyncio.wrap_future(last)
+        with self._lock:
+            is_idle = not self._is_running
+        if not is_idle:
+            await asyncio.wrap_future(self._add(_nothing))
         if self._has_own:
             self._pool.close()
 
