@@ -48,9 +48,12 @@ class Watch:
         if self._mirror.dialect.name == "postgresql":
             with self._observer.read() as connection:
                 found = connection.scalar(
-                    text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+                    text(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                    )
                 )
-            self.connections = max(self.connections, (found or 0) - 1)
+            self.connections = max(self.connections, found or 0)
 
     def begins(self, name: str) -> None:
         """Record that a run of a source begins."""

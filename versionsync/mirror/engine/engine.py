@@ -7,6 +7,7 @@ with a lock, so that a read before a write cannot fail half way. Those of `readi
 from __future__ import annotations
 
 import os
+import select
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -338,23 +339,32 @@ def _open_postgres(url: URL, *, reads_only: bool, connections: int | None) -> En
 def _ping_after_rest(engine: Engine) -> None:
     """Try a connection that has rested before it is used: the server may have been restarted between two runs.
 
-    One that was used a moment ago is not tried: that is a transaction more for each. If it is lost nevertheless,
-    `Mirror.query` and `Mirror.transact` begin again.
+    One that was used a moment ago is tried only if the server has sent something since, as it does when it ends a
+    session: a trial is a transaction more.
     """
 
     def rest(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         record.info[RESTING_SINCE] = time.monotonic()
 
     def use(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        if time.monotonic() - record.info.get(RESTING_SINCE, float("inf")) < PING_SECONDS:
+        since = record.info.get(RESTING_SINCE)
+        if since is None:
             return
         try:
-            engine.dialect.do_ping(connection)
+            if time.monotonic() - since > PING_SECONDS or _has_unread_bytes(connection.fileno()):
+                engine.dialect.do_ping(connection)
         except Exception as error:
             raise InvalidatePoolError("the server has closed a connection that rested") from error
 
     event.listen(engine, "checkin", rest)
     event.listen(engine, "checkout", use)
+
+
+def _has_unread_bytes(socket: int) -> bool:
+    """Return whether something waits to be read, or the other side has closed."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
