@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import QueuePool, make_url, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
@@ -213,6 +215,34 @@ def test_a_connection_that_was_lost_while_it_rested_is_replaced_at_once(
             superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with mirror.write() as tx:
             assert tx.scalar(text("SELECT pg_backend_pid()")) != pid
+
+
+@pytest.mark.postgres
+def test_a_connection_that_was_just_used_is_not_tried(
+    make_postgres_database: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would be a transaction more for each."""
+    assert callable(make_postgres_database)
+    with Mirror.open(make_postgres_database()) as mirror:
+        tried: list[object] = []
+        monkeypatch.setattr(mirror._engine.dialect, "do_ping", tried.append)
+        for seconds, number in ((3600.0, 0), (-1.0, 1)):
+            monkeypatch.setattr("versionsync.mirror.engine.engine.PING_SECONDS", seconds)
+            mirror.query(lambda connection: connection.scalar(text("SELECT 1")))
+            assert len(tried) == number
+
+
+def test_a_mirror_has_no_more_connections_than_threads(database_url: str) -> None:
+    """And no fewer: no thread waits for the connection of another."""
+    with Mirror.open(database_url, threads=7) as mirror, ExitStack() as held:
+        for _ in range(7):
+            held.enter_context(mirror.read())
+        pool = mirror._engine.pool
+        assert isinstance(pool, QueuePool)
+        assert pool.checkedout() == 7
+        pool._timeout = 0.05
+        with pytest.raises(PoolTimeout):
+            held.enter_context(mirror._engine.connect())
 
 
 @pytest.mark.postgres
