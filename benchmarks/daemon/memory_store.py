@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from datetime import date, datetime
 
 from versionsync.mirror.tables.usage import ProjectUsage
-from versionsync.mirror.tables.webhooks import LogCursor, QueuedRecords, WebhookUpdate
+from versionsync.mirror.tables.webhooks import LogCursor, QueuedRecords
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
 __all__ = ["MemoryStore"]
@@ -22,17 +22,12 @@ class MemoryStore:
         self._last_id = 0
         self._cursor: LogCursor | None = None
 
-    async def claim(self, webhook: WebhookUpdate) -> str | None:
-        """Return None: there is no other daemon."""
-        return None
-
-    async def release(self) -> None:
-        """Do nothing: no daemon waits for it."""
-
     async def close(self) -> None:
         """Do nothing: there is no thread."""
 
-    async def save_next_check(self, at: datetime | None, reason: str | None, *, day: date, requests: int) -> bool:
+    async def save_next_check(
+        self, at: datetime | None, reason: str | None, daemon_id: int, *, day: date, requests: int
+    ) -> bool:
         """Add requests that were sent on a UTC day. No process reads when the next check is."""
         return await self.add_requests(day, requests)
 
@@ -49,7 +44,7 @@ class MemoryStore:
         """Return what was sent since the start of a UTC day."""
         return ProjectUsage(sum(requests for day, requests in self._usage.items() if day >= since), 1)
 
-    async def save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
+    async def save_webhook_call(self, call: WebhookPayload, *, is_held: bool) -> WebhookResult:
         """Queue the record that a webhook named."""
         self._last_id += 1
         self._queue[self._last_id] = call.record_id or ""
@@ -60,7 +55,7 @@ class MemoryStore:
     ) -> Sequence[WebhookResult]:
         """Queue the calls of a page of the log."""
         self._cursor = cursor
-        return [await self.save_webhook_call(call) for call in calls]
+        return [await self.save_webhook_call(call, is_held=True) for call in calls]
 
     async def log_cursor(self) -> LogCursor | None:
         """Return how far the log was read."""

@@ -111,7 +111,7 @@ async def _live(source: SourceConfig, upstream: Upstream, clock: time_machine.Tr
         random=Random(1),
         stall_seconds=300.0,
     )
-    worker.begin()
+    worker.begin(1, complete_as_of=None)
     while (at := scheduler.due_at) < until.timestamp():
         edit = upstream.next_edit_at
         if source.webhook is not None and edit is not None and edit.timestamp() <= at:

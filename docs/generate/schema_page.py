@@ -36,6 +36,7 @@ ORDER = (
     "upload_changes",
     "runs",
     "leases",
+    "daemons",
     "source_claims",
     "request_usage",
     "webhook_queue",

@@ -34,6 +34,7 @@ def upgrade() -> None:
     _version_rewrites()
     _events()
     _erasures()
+    _daemons()
     _source_claims()
     _request_usage()
     _webhook_queue()
@@ -482,15 +483,27 @@ def _erasures() -> None:
     op.create_index("erasures_of_record", "erasures", ["source_id", "record_id"])
 
 
+def _daemons() -> None:
+    op.create_table(
+        "daemons",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("holder", JsonText(), nullable=False),
+        sa.Column("sources", JsonText(), nullable=False),
+        sa.Column("started_at", UtcTime(), nullable=False),
+        sa.Column("expires_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_daemons"),
+        sqlite_autoincrement=True,
+    )
+
+
 def _source_claims() -> None:
     op.create_table(
         "source_claims",
         sa.Column("source_id", sa.Integer(), nullable=False),
-        sa.Column("holder", JsonText()),
-        sa.Column("expires_at", UtcTime()),
+        sa.Column("daemon_id", sa.BigInteger()),
         sa.Column("next_check_at", UtcTime()),
         sa.Column("next_check_reason", sa.Text()),
-        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_source_claims_holder_has_an_end"),
+        sa.ForeignKeyConstraint(["daemon_id"], ["daemons.id"], name="fk_source_claims_daemon_id", ondelete="SET NULL"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_source_claims_source_id"),
         sa.PrimaryKeyConstraint("source_id", name="pk_source_claims"),
     )
@@ -513,7 +526,7 @@ def _webhook_queue() -> None:
         "webhook_queue",
         sa.Column("id", RISING, sa.Identity(), nullable=False),
         sa.Column("source_id", sa.Integer(), nullable=False),
-        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("record_id", IdText()),
         sa.Column("event_type", sa.Text(), nullable=False),
         sa.Column("received_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_queue_source_id"),

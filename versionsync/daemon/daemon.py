@@ -1,4 +1,4 @@
-"""The daemon: one worker per source, one scheduler, signals and reloads."""
+"""The daemon: one worker per source, one scheduler, its place among other daemons, signals and reloads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import ConfigError
+from versionsync.daemon.held_sources import HeldSources
+from versionsync.daemon.membership import Membership, Pace
+from versionsync.daemon.messages import MessageReader
 from versionsync.daemon.run_queue import RunQueue
 from versionsync.daemon.scheduler import SourceScheduler
-from versionsync.daemon.source_worker import STALL_SECONDS, SourceWorker
+from versionsync.daemon.source_worker import DATABASE_TIMEOUT_SECONDS, STALL_SECONDS, SourceWorker
 from versionsync.daemon.stop_signals import handled
-from versionsync.daemon.systemd_notify import SystemdNotifier, Watchdog, is_ready, summary
+from versionsync.daemon.systemd_notify import Activity, SystemdNotifier, Watchdog, is_ready, summary
 from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import MirrorError
 from versionsync.sync.run_limits import Limits
 from versionsync.sync.run_memory import SharedMemory
 
@@ -30,11 +34,13 @@ CLOCK_JUMP_SECONDS: Final = 2.0
 NOTIFY_SECONDS: Final = 5.0
 START_NOTIFY_SECONDS: Final = 0.5
 RESTART_SECONDS: Final = 5.0
+COUNT_SECONDS: Final = 10.0
+"""How often the requests of runs in progress are saved."""
 MAX_RUNS: Final = 16
 
 
 class Daemon:
-    """Keeps `sources` up to date until it is stopped.
+    """Keeps its share of `sources` up to date until it is stopped. Other daemons on the database do the rest.
 
     Args:
         mirror: The database.
@@ -47,10 +53,13 @@ class Daemon:
         notifier: Sends messages to systemd.
         open_filler: Makes what fills the projections of a source, by its name. It gets a function that returns whether
             runs are in progress. None: nothing fills them.
+        on_held: Is called with the names of the sources that this daemon runs, whenever they have changed.
+        pace: How fast daemons react to one another. None: as usual.
 
     Attributes:
         scheduler: The scheduler of all jobs.
-        workers: The worker of each source.
+        workers: The worker of each source in the settings.
+        membership: Its heartbeat.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class Daemon:
         max_runs: int = MAX_RUNS,
         notifier: SystemdNotifier | None = None,
         open_filler: Callable[[str, Callable[[], bool]], BackgroundFiller] | None = None,
+        on_held: Callable[[frozenset[str]], None] = lambda _: None,
+        pace: Pace | None = None,
     ) -> None:
         self._mirror = mirror
         self._sources = sources
@@ -79,9 +90,20 @@ class Daemon:
         self._watchdog = Watchdog()
         self.scheduler = SourceScheduler(log)
         self.workers: dict[str, SourceWorker] = {}
+        self._held = HeldSources(self.workers, released=self._seek_soon, changed=on_held, log=log)
+        pace = pace or Pace()
+        self.membership = Membership(mirror, report=self._held.report, apply=self._held.apply, log=log, pace=pace)
+        self._messages = MessageReader(
+            mirror, self.membership, self._held, log=log, random=self._random, look_seconds=pace.look
+        )
         self._logged_stuck: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The names of the sources that this daemon runs now. Any thread may ask."""
+        return self._held.names
 
     @property
     def states(self) -> Mapping[str, WorkerState]:
@@ -90,7 +112,8 @@ class Daemon:
 
     def stuck(self) -> list[str]:
         """Return the activities that should have made progress and have not; log them once."""
-        activities = (each for worker in self.workers.values() for each in worker.activities())
+        activities = [Activity("heartbeat", self.membership.attempts, DATABASE_TIMEOUT_SECONDS)]
+        activities += (each for worker in self.workers.values() for each in worker.activities())
         stuck = self._watchdog.stuck(activities, time.monotonic())
         if stuck and stuck != self._logged_stuck:
             self._log.error("daemon.stuck", what=stuck)
@@ -114,7 +137,15 @@ class Daemon:
             self._log.info("daemon.started", sources=len(self.workers))
             helpers = [
                 asyncio.create_task(self._supervise(work))
-                for work in (self._watch_clock, self._apply_settings, self._notify_systemd)
+                for work in (
+                    self.membership.run,
+                    self._messages.listen,
+                    self._messages.look,
+                    self._count_requests,
+                    self._watch_clock,
+                    self._apply_settings,
+                    self._notify_systemd,
+                )
             ]
             try:
                 await self._stopping.wait()
@@ -128,9 +159,27 @@ class Daemon:
         self._log.info("daemon.stopping")
         self._notifier.stopping()
         await self.scheduler.stop()
+        await self._held.close()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._leave())
             for worker in self.workers.values():
                 group.create_task(worker.leave())
+
+    async def _leave(self) -> None:
+        """Release all sources to other daemons at once. If the database is unavailable, the claims expire."""
+        try:
+            await self.membership.leave()
+        except MirrorError as error:
+            self._log.debug("database.unavailable", error=str(error))
+
+    def _seek_soon(self) -> None:
+        self.membership.soon()
+
+    async def _count_requests(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            for worker in tuple(self.workers.values()):
+                await worker.count_requests()
 
     def _is_busy(self) -> bool:
         return any(worker.state.progress is not None for worker in self.workers.values())
@@ -146,9 +195,9 @@ class Daemon:
             stall_seconds=self._stall_seconds,
             limits=self._limits,
             filler=None if self._open_filler is None else self._open_filler(source.spec.name, self._is_busy),
+            confirm=self.membership.confirm,
         )
         self.workers[worker.name] = worker
-        worker.begin()
 
     async def _supervise(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work`, and restart it after a bug in it: a daemon must not silently lose one of its parts."""
@@ -177,13 +226,16 @@ class Daemon:
         """Run these from now on. Each is checked soon: a reload usually follows a fix or a new source."""
         wanted = {source.spec.name: source for source in sources}
         for name in self.workers.keys() - wanted.keys():
-            await self.workers.pop(name).end()
+            worker = self.workers.pop(name)
+            self._held.forget(name)
+            await worker.end()
         for name, source in wanted.items():
-            worker = self.workers.get(name)
-            if worker is None:
+            known = self.workers.get(name)
+            if known is None:
                 self._add(source)
             else:
-                worker.change(source)
+                known.change(source)
+        self.membership.soon()
         self._log.info("settings.reloaded", sources=len(self.workers))
 
     async def _notify_systemd(self) -> None:

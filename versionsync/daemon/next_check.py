@@ -24,7 +24,6 @@ __all__ = [
     "MIN_INTERVAL_SECONDS",
     "QUIET_SHARE",
     "RETRIES",
-    "STANDBY_SECONDS",
     "next_check",
     "next_poll",
     "reason",
@@ -39,8 +38,6 @@ BUSY_SECONDS: Final = 60.0
 """For this long after a change the log of webhook calls is read as often as allowed; then less and less often."""
 HELD_SECONDS: Final = 5.0
 """The wait while another process writes to the source: a fraction of the time for a lease."""
-STANDBY_SECONDS: Final = 5.0
-"""The interval at which a standby checks the other daemon. It asks only the database."""
 
 RETRIES: Final[dict[ErrorKind, Backoff]] = {
     ErrorKind.UNAVAILABLE: Backoff(5, 120),

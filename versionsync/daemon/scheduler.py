@@ -65,13 +65,14 @@ class SourceScheduler:
         for name, every in self._every.items():
             self.next_in(name, every)
 
-    async def remove(self, name: str) -> None:
-        """Remove the job; if it is running, cancel it and wait for its end."""
+    async def remove(self, name: str, *, let_it_end: bool = False) -> None:
+        """Remove the job; if it is running, cancel it, unless `let_it_end`, and wait for its end."""
         self._every.pop(name, None)
         with suppress(JobLookupError):
             self._scheduler.remove_job(name)
         if task := self._running.get(name):
-            task.cancel()
+            if not let_it_end:
+                task.cancel()
             await asyncio.wait({task})
 
     async def stop(self) -> None:

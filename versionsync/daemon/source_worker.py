@@ -1,4 +1,4 @@
-"""Keeps one source up to date: checks, scrubs, webhooks and standby.
+"""Keeps one source up to date while this daemon holds it: checks, scrubs and webhooks.
 
 Each check is a complete sync. The engine decides how much it has to read, and only the engine changes the mirror. An
 error of one source is logged once, the run is tried again, and the recovery is logged once.
@@ -7,7 +7,7 @@ error of one source is logged once, the run is tried again, and the recovery is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -35,13 +35,11 @@ from versionsync.sync.report import RunKind, RunReport
 from versionsync.sync.run_limits import Limits
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
-__all__ = ["STALL_SECONDS", "SourceWorker"]
+__all__ = ["DATABASE_TIMEOUT_SECONDS", "STALL_SECONDS", "SourceWorker"]
 
 STALL_SECONDS: Final = 300.0
 """The deadline of a run: the longest time without a response or a transaction."""
-CLAIM_SECONDS: Final = 10.0
-"""How often the claim on the source is renewed: three times before another daemon may take over."""
-CLAIM_TIMEOUT_SECONDS: Final = 120.0
+DATABASE_TIMEOUT_SECONDS: Final = 120.0
 """How long a database call may take before it counts as stuck: longer than the connection retry."""
 SCRUB_SECONDS: Final = 3600.0
 SCRUBS_PER_DAY: Final = 24
@@ -53,11 +51,18 @@ FILLS_SKIPPED: Final = 10
 
 LIMITS: Final = Limits()
 
+RUN_JOBS: Final = ("check", "scrub")
+OTHER_JOBS: Final = ("log", "cleanup", "projections")
+
 T = TypeVar("T")
 
 
 class SourceWorker:
-    """One source of the daemon, with its `state` and its `store` in the database."""
+    """One source of the daemon, with its `state` and its `store` in the database.
+
+    `is_held` is whether this daemon runs it. Otherwise it has no jobs, and only saves what its webhook reports.
+    `confirm` is awaited before each check: it may find that another daemon has the source, and end its jobs.
+    """
 
     def __init__(
         self,
@@ -71,7 +76,9 @@ class SourceWorker:
         stall_seconds: float = STALL_SECONDS,
         limits: Limits = LIMITS,
         filler: BackgroundFiller | None = None,
+        confirm: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self.is_held = False
         self.source = source
         self.name = source.spec.name
         self.state = WorkerState(name=self.name, max_staleness=source.max_staleness, since=_now())
@@ -91,15 +98,20 @@ class SourceWorker:
         self._random = random
         self._filler = filler
         self._has_to_fill = False
-        self._claims = 0
+        self._confirm = confirm
+        self._daemon_id = 0
+        self._newest_read = 0
+        self._hears_others = False
         self._turn = asyncio.Lock()
 
-    def begin(self) -> None:
-        """Check now, and schedule everything else."""
+    def begin(self, daemon_id: int, *, complete_as_of: datetime | None) -> None:
+        """Check now, and schedule everything else: the daemon `daemon_id`, this one, has claimed the source."""
         name, add = self.name, self._scheduler.add
+        self.is_held, self._daemon_id = True, daemon_id
+        self._machine.take_over(complete_as_of)
+        self._log_reader.resume()
         add(self._next_run.job, self._check, every=self.source.max_staleness, first_in=0)
         add(self._log_reader.job, self._poll_log, every=SUSPENDED_SECONDS, first_in=SUSPENDED_SECONDS)
-        add(f"{name}:claim", self._renew_claim, every=CLAIM_SECONDS, first_in=CLAIM_SECONDS)
         add(f"{name}:scrub", self._scrub, every=SCRUB_SECONDS, first_in=SCRUB_SECONDS * self._random.uniform(0.2, 1))
         add(
             f"{name}:cleanup",
@@ -126,8 +138,10 @@ class SourceWorker:
             self._next_run.request_soon()
 
     async def on_webhook(self, call: WebhookPayload) -> WebhookResult:
-        """Save what a webhook reported, and check. Raises MirrorError."""
-        result = await self.store.save_webhook_call(call)
+        """Save what a webhook reported, and check, or tell the daemon that has the source. Raises MirrorError."""
+        result = await self.store.save_webhook_call(call, is_held=self.is_held)
+        if not self.is_held:
+            return result
         if result is WebhookResult.ACCEPTED_NO_RECORD:
             self._machine.invalidate()  # it names no record: checking only those that other calls name is not enough
         if result is not WebhookResult.OTHER_ENVIRONMENT:
@@ -137,34 +151,68 @@ class SourceWorker:
         self.state.queued_records += result is WebhookResult.ACCEPTED
         return result
 
+    def heard(self, newest: int | None) -> None:
+        """Check what a webhook reported to another daemon; `newest` is the newest queued call. None: a new one."""
+        if newest is not None and newest <= self._newest_read:
+            return
+        self._hears_others = True
+        self.state.record_call(_now())
+        self._next_run.add_pending()
+
+    def webhook_changed(self, at: datetime) -> None:
+        """Search for the webhook again: a command has changed it at this time."""
+        self._log_reader.webhook_changed(self.source, at)
+
+    def stand_by(self, other: str | None, *, complete_as_of: datetime | None) -> None:
+        """Show that another daemon has the source, and what it has done."""
+        self._machine.enter_standby(other)
+        self._machine.set_complete_as_of(complete_as_of)
+
+    async def hand_over(self) -> None:
+        """Stop all jobs of the source, so that another daemon can run it. A run in progress ends first."""
+        self.is_held = False
+        is_running = self.state.progress is not None
+        for job in OTHER_JOBS:
+            await self._scheduler.remove(f"{self.name}:{job}")
+        for job in RUN_JOBS:
+            await self._scheduler.remove(f"{self.name}:{job}", let_it_end=is_running)
+        await self._log_reader.end()
+        await self._meter.count()
+        self._machine.enter_standby(None)
+
     async def end(self) -> None:
-        """Stop all jobs of the source cleanly, and release it to another daemon."""
-        for job in ("check", "log", "claim", "scrub", "cleanup", "projections"):
+        """Stop all jobs of the source cleanly, for good."""
+        self.is_held = False
+        for job in RUN_JOBS + OTHER_JOBS:
             await self._scheduler.remove(f"{self.name}:{job}")
         await self.leave()
 
     async def leave(self) -> None:
-        """Release the source to another daemon at once. If the database is unavailable, the claim expires."""
+        """Close everything after the last job."""
+        self.is_held = False
         if self._filler is not None:
             await self._filler.close()
         await self._log_reader.end()
         await self._meter.count()
-        await self._unless_unavailable(self.store.release())
         await self.store.close()
 
+    async def count_requests(self) -> None:
+        """Save the requests of the run in progress: a long one must not hide what it spends."""
+        if self.state.progress is not None:
+            await self._meter.count()
+
     def activities(self) -> Iterator[Activity]:
-        """Return what must make progress: always the claim, and a run, which has its own deadline.
+        """Return what must make progress: a run, which has its own deadline.
 
         A source that waits for its turn has no run yet. A run that waits for the memory of others rests.
         """
-        yield Activity(f"{self.name}:claim", self._claims, CLAIM_TIMEOUT_SECONDS)
         progress = self.state.progress
         run = (
             None
             if progress is None or progress.waits_for_others
             else (progress.phase, replace(progress.counts), self._meter.sent)
         )
-        yield Activity(f"{self.name}:run", run, self._runner.stall_seconds + CLAIM_TIMEOUT_SECONDS)
+        yield Activity(f"{self.name}:run", run, self._runner.stall_seconds + DATABASE_TIMEOUT_SECONDS)
 
     async def _check(self) -> None:
         try:
@@ -179,14 +227,12 @@ class SourceWorker:
             self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
         is_first_sync = self.state.last_success_at is None
         async with self._queue.turn(self.name, is_long=is_first_sync), self._turn:
-            self._next_run.began()
-            other = await self._unless_unavailable(self.store.claim(self._webhook_update()))
-            schedule = self._schedule = await self._meter.schedule(self.source, warn=other is None)
-            if other is not None:
-                self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
-            if other is not None:
-                self._machine.enter_standby(other)
+            if self._confirm is not None:  # it may have waited for its turn for long
+                await self._confirm()
+            if not self.is_held:
                 return
+            self._next_run.began()
+            schedule = self._schedule = await self._meter.schedule(self.source)
             if self.state.budget is not None and self.state.budget.is_spent:
                 self._machine.wait_for_budget(self.state.budget)
                 await self._save_next_check()
@@ -194,6 +240,10 @@ class SourceWorker:
             queued = await self._unless_unavailable(self.store.queued_records())
             self._next_run.pending_read()
             waiting = self.state.queued_records = len(queued.record_ids) if queued is not None else 0
+            if queued is not None:
+                self._newest_read = queued.last_id
+                if queued.needs_check:
+                    self._machine.invalidate()
             options = SyncOptions(trigger="schedule", beacon_trust=timedelta(days=schedule.sweep_days))
             if queued is not None and self._can_sync_only_these(queued, schedule):
                 options = replace(options, record_ids=tuple(queued.record_ids), trigger="webhook")
@@ -215,7 +265,8 @@ class SourceWorker:
         if state.status is WorkerStatus.ACTIVE and is_late:
             state.undelivered_changes += 1
 
-    def _webhook_update(self) -> WebhookUpdate:
+    def webhook_update(self) -> WebhookUpdate:
+        """Return what is known of the source's webhook."""
         state = self.state
         is_lasting = state.webhook_log is not LogStatus.NOT_IN_PLAN
         return WebhookUpdate(
@@ -269,21 +320,12 @@ class SourceWorker:
             return
         async with self._queue.turn(self.name, is_long=True), self._turn:
             # A source that fails or is in standby has other work; old histories can wait for an hour.
-            if self.state.is_working:
+            if self.is_held and self.state.is_working:
                 number = -(-(await self._meter.schedule(self.source)).scrubs_per_day // SCRUBS_PER_DAY)
                 if number:
                     report = await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
                     await self._meter.count()
                     self._fill_soon(found=has_changes(report))
-
-    async def _renew_claim(self) -> None:
-        """Renew the claim and save the requests that were sent, also during a long run."""
-        await self._meter.count()
-        if self.state.status is not WorkerStatus.STANDBY:
-            if await self._unless_unavailable(self.store.claim(self._webhook_update())) is not None:
-                self._next_run.request_soon()  # another daemon has taken over, and the next check may be far away
-            await self._unless_unavailable(self._log_reader.reload_invalidation(self.source))
-        self._claims += 1
 
     async def _delete_old_runs(self) -> None:
         async with self._turn:
@@ -293,14 +335,15 @@ class SourceWorker:
 
     async def _save_next_check(self) -> None:
         """Save when the next check is planned, together with the requests of the last one."""
-        at, reason = self.state.next_check_at, self.state.next_check_reason
+        at, reason, daemon_id = self.state.next_check_at, self.state.next_check_reason, self._daemon_id
         await self._meter.save_with(
-            lambda day, requests: self.store.save_next_check(at, reason, day=day, requests=requests)
+            lambda day, requests: self.store.save_next_check(at, reason, daemon_id, day=day, requests=requests)
         )
 
     def _is_notified(self, schedule: Schedule) -> bool:
         """Return whether webhooks report changes, so that `max_staleness` is often enough for complete checks."""
-        receives = self.source.webhook is not None and self.state.webhook_results[WebhookResult.ACCEPTED] > 0
+        is_called = self.state.webhook_results[WebhookResult.ACCEPTED] > 0 or self._hears_others
+        receives = self.source.webhook is not None and is_called
         return receives or self._log_reader.is_delivering(self.source, schedule)
 
     async def _unless_unavailable(self, query: Awaitable[T]) -> T | None:

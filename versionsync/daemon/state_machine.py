@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.budget import BudgetStatus
 from versionsync.daemon.budget_schedule import Schedule
-from versionsync.daemon.next_check import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
+from versionsync.daemon.next_check import HELD_SECONDS, next_check, reason, retry_wait
 from versionsync.daemon.runner import (
     error_kind_of,
     has_changes,
@@ -75,13 +75,25 @@ class StateMachine:
         self._state.progress = self._state.usage = None
         self._failed(ErrorKind.UNEXPECTED, RunReport.failed(self._state.name, error, Counts()))
 
-    def enter_standby(self, other: str) -> None:
-        """Leave the source to another daemon."""
-        if self._state.status is not WorkerStatus.STANDBY:
-            self._log.info("source.standby", other=other)
+    def enter_standby(self, other: str | None) -> None:
+        """Leave the source to another daemon. None: it is not known yet to which one."""
+        state = self._state
         self._set(WorkerStatus.STANDBY, other_holder=other)
-        self._state.queued_records = self._state.undelivered_changes = 0  # they belong to the other daemon now
-        self._next_run.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another daemon checks it")
+        state.queued_records = state.undelivered_changes = 0  # they belong to the other daemon now
+        state.next_check_at = state.next_check_reason = state.budget = None
+
+    def take_over(self, complete_as_of: datetime | None) -> None:
+        """Begin to run the source, which another daemon may have run before: `complete_as_of` is its last check.
+
+        The first run is a complete check. Until it ends the source is as healthy as that last check was recent.
+        """
+        state = self._state
+        if state.status is not WorkerStatus.STARTING:
+            self._set(WorkerStatus.STARTING if complete_as_of is None else WorkerStatus.ACTIVE)
+        state.last_run_at = None  # a change since then may have been reported to the other daemon
+        self._complete_at, self._partial_seconds, self._partial_checks = float("-inf"), 0.0, 0
+        self.set_complete_as_of(complete_as_of)
+        self._next_run.began()
 
     def wait_for_budget(self, budget: BudgetStatus) -> None:
         """Wait for the next period: nothing is left of the budget."""

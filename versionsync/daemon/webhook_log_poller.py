@@ -115,13 +115,15 @@ class LogReader:
         if self._webhook_id is not None:
             self.search_again()
 
-    async def reload_invalidation(self, source: SourceConfig) -> None:
-        """Poll soon if the webhook was just changed by a command, as the database shows. Raises MirrorError."""
-        if not self._may_poll(source):
-            return
-        cursor = await self._store.log_cursor()
-        if cursor is not None and cursor.is_invalid and cursor.read_at != self._invalidated_at:
-            self._invalidated_at, self._position = cursor.read_at, None
+    def resume(self) -> None:
+        """Read the cursor again: another daemon may have read the log since."""
+        self._position = None
+        self.search_again()
+
+    def webhook_changed(self, source: SourceConfig, at: datetime) -> None:
+        """Poll soon if a command has changed the webhook at this time, as the database shows."""
+        if self._may_poll(source) and at != self._invalidated_at:
+            self._invalidated_at, self._position = at, None
             self.search_again()
             self._scheduler.next_in(self.job, 0)
 

@@ -1,4 +1,4 @@
-"""What a worker stores in the database besides the mirror: its claim, its usage, webhooks and notifications."""
+"""What a worker stores in the database besides the mirror: its next check, its usage, webhooks and notifications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.tables.daemons import claim_source, release_source, save_next_check
+from versionsync.mirror.tables.daemons import save_next_check
 from versionsync.mirror.tables.leases import acquire, release
 from versionsync.mirror.tables.notifications import delete_sent, load_sent, save_sent
 from versionsync.mirror.tables.runs import delete_old_runs
@@ -22,7 +22,6 @@ from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_
 from versionsync.mirror.tables.webhooks import (
     LogCursor,
     QueuedRecords,
-    WebhookUpdate,
     delete_queued,
     is_pending,
     log_cursor,
@@ -31,7 +30,6 @@ from versionsync.mirror.tables.webhooks import (
     record_call,
     record_gap,
     save_cursor,
-    save_webhook,
 )
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
@@ -53,35 +51,19 @@ class WorkerDatabase:
         self._source_id: int | None = None
         self._thread = mirror.lane(f"{name}-store")
 
-    async def claim(self, webhook: WebhookUpdate) -> str | None:
-        """Claim the source for this process, and save the state of its webhook.
-
-        Returns the other daemon that has claimed it, if there is one: this process is its standby.
-        """
-
-        def claim(tx: Connection, id: int) -> str | None:
-            holder = claim_source(tx, id, self._me)
-            if holder != self._me:
-                return str(holder)
-            save_webhook(tx, id, webhook)
-            return None
-
-        return await self._thread.run(lambda: self._mirror.transact(lambda tx: claim(tx, self._added(tx))))
-
-    async def release(self) -> None:
-        await self._write(lambda tx, source: release_source(tx, source, self._me))
-
-    async def save_next_check(self, at: datetime | None, reason: str | None, *, day: date, requests: int) -> bool:
+    async def save_next_check(
+        self, at: datetime | None, reason: str | None, daemon_id: int, *, day: date, requests: int
+    ) -> bool:
         """Save when the next check is planned, and requests that were sent on a UTC day, in one transaction.
 
-        False: the source is not in the database yet.
+        The time is saved only if this daemon still has the source. False: the source is not in the database yet.
         """
 
         def save(tx: Connection, id: int) -> bool:
             if requests:
                 add_requests(tx, id, day, requests)
             if at is not None:
-                save_next_check(tx, id, self._me, at=at, reason=reason or "")
+                save_next_check(tx, id, daemon_id, at=at, reason=reason or "")
             return True
 
         return await self._write(save) or False
@@ -103,15 +85,25 @@ class WorkerDatabase:
         """Return what all sources of the project have sent since the start of a UTC day."""
         return await self._read(partial(project_usage, since=since)) or ProjectUsage(0, 1)
 
-    async def save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
-        """Save what a webhook reported, if it is about this source."""
+    async def save_webhook_call(self, call: WebhookPayload, *, is_held: bool) -> WebhookResult:
+        """Save what a webhook reported, if it is about this source.
+
+        If this daemon does not hold it, the message goes to the one that does. A call that names no record is then
+        queued too: the other daemon may not hear the message.
+        """
         known = await self._thread.run(self._known)
         if known is None:
             return WebhookResult.ACCEPTED_NO_RECORD
         result = _classify(call, known.project)
         if result is not WebhookResult.OTHER_ENVIRONMENT:
-            await self._write(lambda tx, source: _queue(tx, source, call))
+            await self._write(partial(_queue if is_held else self._queue_for_another, call=call))
         return result
+
+    def _queue_for_another(self, tx: Connection, source_id: int, call: WebhookPayload) -> None:
+        _queue(tx, source_id, call)
+        if call.record_id is None:
+            queue_record(tx, source_id, None, event_type=call.event_type, received_at=datetime.now(UTC))
+        self._mirror.dialect.notify(tx, f"webhook {source_id}")
 
     async def save_log_page(
         self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool

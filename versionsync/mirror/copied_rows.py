@@ -41,6 +41,7 @@ from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.jsonb import jsonb_text
 from versionsync.mirror.engine.types import JsonText, UtcTime, UuidText
 from versionsync.mirror.schema import (
+    daemons,
     leases,
     passages,
     projection_cursors,
@@ -68,13 +69,14 @@ KEYS_NAMED: Final = 5
 _KEYS: Final = {versions.name: ("source_id", "record_id", "ordinal")}
 """Unique keys other than the primary one. Versions of a record are read together, so that they stay side by side."""
 _COPIED: Final[Mapping[str, ColumnElement[bool]]] = {
+    daemons.name: false(),
     passages.name: false(),
     projection_cursors.name: projection_cursors.c.projection != SEARCH,
 }
-"""Which rows are copied, if not all are. Each database has an index of its own for words, and fills it later."""
+"""Which rows are copied, if not all are. Each database has daemons of its own, and fills its index for words later."""
 _NOT_HELD: Final = {
     leases.name: frozenset({"holder", "expires_at"}),
-    source_claims.name: frozenset({"holder", "expires_at", "next_check_at", "next_check_reason"}),
+    source_claims.name: frozenset({"daemon_id", "next_check_at", "next_check_reason"}),
     restore_plans.name: frozenset({"holder", "expires_at"}),
 }
 """Columns that say which process holds something. They are copied as NULL."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Self, TypeVar
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, RootTransaction, Table
 
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
+from versionsync.mirror.engine.listening import messages
 from versionsync.mirror.engine.sqlalchemy_urls import safe_url
 from versionsync.mirror.engine.thread import DatabaseThread, ThreadPool
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
@@ -143,6 +144,10 @@ class Mirror:
         It runs again from the start, a few times, if the server ended the transaction before its commit.
         """
         return _retry(self.write, work)
+
+    def messages(self) -> AsyncGenerator[str]:
+        """Listen to other processes on PostgreSQL: see `listening.messages`."""
+        return messages(self._engine)
 
     def clean(self, *tables: Table) -> bool:
         """Remove from the files what was erased from `tables`; return whether all of it is gone. See `Dialect.clean`.

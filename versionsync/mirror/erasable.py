@@ -103,6 +103,7 @@ FREE: Final[Mapping[str, str]] = {
     "reordered_records": "ids",
     "runs": "counts and errors, which quote no content",
     "leases": "processes",
+    "daemons": "processes, and names of sources",
     "source_claims": "processes",
     "request_usage": "counts",
     "webhook_queue": "ids and times",

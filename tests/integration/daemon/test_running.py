@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from tests.fixtures.claims import claim_for
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
 from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
@@ -19,17 +20,16 @@ from versionsync.budget import Budget, Period
 from versionsync.config import InvalidSetting
 from versionsync.daemon import daemon as daemon_module
 from versionsync.daemon import request_meter as request_meter
-from versionsync.daemon import source_worker as worker
+from versionsync.daemon.membership import Pace
 from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.schema import source_claims
-from versionsync.mirror.tables.daemons import active_daemon, claim_source
+from versionsync.mirror.schema import daemons, source_claims
+from versionsync.mirror.tables.daemons import active_daemon
 from versionsync.mirror.tables.leases import acquire, current, release
 from versionsync.mirror.tables.runs import last_runs
-from versionsync.mirror.tables.sources import add_sources
 from versionsync.mirror.tables.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, RateLimit
 
@@ -58,11 +58,8 @@ async def test_an_edit_is_mirrored_by_itself(sync_env: SyncEnv) -> None:
         assert active_daemon(connection, 1) is None
 
 
-async def test_the_active_daemon_is_known_after_the_first_run(
-    sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_active_daemon_is_known_after_the_first_run(sync_env: SyncEnv) -> None:
     """With its next check, so that `status` right after the start shows it."""
-    monkeypatch.setattr("versionsync.daemon.source_worker.CLAIM_SECONDS", 60.0)
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=3600.0)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] == 1)
@@ -189,7 +186,7 @@ async def test_a_second_daemon_is_a_standby_and_takes_over(sync_env: SyncEnv) ->
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
-        claim_source(tx, 1, ELSEWHERE)
+        other = claim_for(tx, 1, ELSEWHERE)
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
         asked = sync_env.simulator.simulator.requests.total
@@ -199,23 +196,13 @@ async def test_a_second_daemon_is_a_standby_and_takes_over(sync_env: SyncEnv) ->
         assert sync_env.simulator.simulator.requests.total == asked
         assert len(watched.told("info", "source.standby")) == 1
         with sync_env.mirror.write() as tx:
-            tx.execute(update(source_claims).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
+            tx.execute(update(daemons).where(daemons.c.id == other).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
         await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: watched.told("info", "source.active"))
 
 
-async def test_a_daemon_claims_a_new_source_before_its_first_request(sync_env: SyncEnv) -> None:
-    """A second daemon that starts meanwhile stands by."""
-    with sync_env.mirror.write() as tx:
-        claim_source(tx, add_sources(tx, ["website"])["website"], ELSEWHERE)
-    asked = sync_env.simulator.simulator.requests.total
-    async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
-        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
-    assert sync_env.simulator.simulator.requests.total == asked
-
-
-async def test_the_daemon_of_the_first_run_keeps_its_claim_after_it(sync_env: SyncEnv) -> None:
-    """With its next check."""
+async def test_the_daemon_of_the_first_run_claims_the_source_after_it(sync_env: SyncEnv) -> None:
+    """And before it too: a second daemon that starts in between must not take it over."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=60.0)) as watched:
         await eventually(lambda: watched.state().last_success_at)
@@ -230,13 +217,14 @@ async def test_a_daemon_that_lost_its_claim_is_a_standby_before_its_next_check(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which may be far away with a small budget."""
-    monkeypatch.setattr(worker, "CLAIM_SECONDS", 0.2)
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
+    config = replace(source_config(sync_env), max_staleness=600.0)
+    async with running_daemon(sync_env.mirror, config, pace=Pace(heartbeat=0.2)) as watched:
         await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         with sync_env.mirror.write() as tx:
-            tx.execute(update(source_claims).values(holder=ELSEWHERE.to_json()))
+            tx.execute(update(source_claims).values(daemon_id=None))
+            claim_for(tx, 1, ELSEWHERE)
         await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
 
 

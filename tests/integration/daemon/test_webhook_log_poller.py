@@ -19,6 +19,7 @@ from versionsync import cma
 from versionsync.backoff import Backoff
 from versionsync.budget import Budget
 from versionsync.daemon import webhook_log_poller as poller
+from versionsync.daemon.membership import Pace
 from versionsync.daemon.worker_state import LogStatus, PollOutcome
 from versionsync.mirror.schema import webhook_queue
 from versionsync.mirror.tables.runs import last_runs
@@ -231,12 +232,10 @@ async def test_a_later_webhook_is_found_after_a_reload(sync_env: SyncEnv) -> Non
         await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
 
 
-async def test_a_later_webhook_is_found_through_the_database(
-    sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_later_webhook_is_found_through_the_database(sync_env: SyncEnv) -> None:
     """Within seconds of the command that registers or removes it."""
-    monkeypatch.setattr("versionsync.daemon.source_worker.CLAIM_SECONDS", 0.3)
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
+    config = replace(source_config(sync_env), max_staleness=600.0)
+    async with running_daemon(sync_env.mirror, config, pace=Pace(heartbeat=0.3)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         asked = sync_env.simulator.simulator.requests.total
         await asyncio.sleep(1)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
+from tests.fixtures.claims import claim_for
 from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import SyncEnv
 from tests.fixtures.webhook_proxy import LOGIN, webhook_proxy
@@ -18,7 +19,6 @@ from versionsync.daemon.webhook_receiver import BODY_BYTES
 from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import events, webhook_queue
-from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FULL_ACCESS_TOKEN
 from versionsync.webhooks.payload import WebhookResult, parse_payload
@@ -168,13 +168,13 @@ async def test_a_queued_record_outlives_the_daemon_that_received_it(sync_env: Sy
     """A standby queues it; the active daemon checks it."""
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
-        claim_source(tx, 1, Holder(host="elsewhere", pid=7))
+        claim_for(tx, 1, Holder(host="elsewhere", pid=7))
     id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
     async with webhook_proxy(sync_env) as one:
         assert (await one.call(about(id))).status_code == 202
         assert waiting(sync_env) == 1
     with sync_env.mirror.write() as tx:
-        tx.exec_driver_sql("UPDATE source_claims SET holder = NULL, expires_at = NULL")
+        tx.exec_driver_sql("DELETE FROM daemons")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)):
         await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: waiting(sync_env) == 0)

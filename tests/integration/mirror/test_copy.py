@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, insert, inspect, select, text, update
 from sqlalchemy import make_url as make_url_object
 
+from tests.fixtures.claims import claim_for
 from tests.fixtures.compare_with_expected import differences
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.news_site import MakeNewsSite, news_site
@@ -57,7 +58,6 @@ from versionsync.mirror.schema import (
     webhook_queue,
 )
 from versionsync.mirror.schema.migrate import check, upgrade
-from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.leases import acquire, release
 from versionsync.mirror.tables.restores import PlanRow, StepRow, claim_plan, insert_plan
 from versionsync.mirror.tables.runs import finish_run, last_runs, start_run
@@ -607,12 +607,11 @@ def test_a_mirror_that_is_written_to_is_not_copied(sync_env: SyncEnv, database_u
         copy_mirror(database_url, url)
     release(sync_env.mirror, lease)
     with sync_env.mirror.write() as tx:
-        claim_source(tx, 1, me)
+        claim_for(tx, 1, me)
     with pytest.raises(MirrorInUse, match="stop it first"):
         copy_mirror(database_url, url)
     with sync_env.mirror.write() as tx:
-        claim_source(tx, 1, me)
-        tx.execute(text("UPDATE source_claims SET expires_at = :at"), {"at": "2020-01-01T00:00:00.000000Z"})
+        tx.execute(text("UPDATE daemons SET expires_at = :at"), {"at": "2020-01-01T00:00:00.000000Z"})
     assert copy_mirror(database_url, url).differences == ()
 
 

@@ -50,7 +50,9 @@ class Database:
         """The process that follows the source; 0: none does; None: the database does not say."""
         try:
             with psycopg.connect(self.url, connect_timeout=2) as connection:
-                row = connection.execute("SELECT holder ->> 'pid' from source_claims").fetchone()
+                row = connection.execute(
+                    "SELECT holder ->> 'pid' FROM source_claims JOIN daemons ON daemons.id = daemon_id"
+                ).fetchone()
         except psycopg.Error:
             return None
         return 0 if row is None or row[0] is None else int(row[0])

@@ -24,7 +24,7 @@ from versionsync.daemon.worker_state import SourceConfig, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.runs import Counts
-from versionsync.mirror.tables.webhooks import WebhookUpdate
+from versionsync.mirror.tables.webhooks import QueuedRecords
 from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.report import Outcome, RecordFailure, RunKind, RunReport
 from versionsync.webhooks.payload import BasicAuth, WebhookPayload, WebhookResult, parse_payload
@@ -38,6 +38,7 @@ class Jobs:
 
     work: dict[str, Work] = field(default_factory=dict)
     waits: dict[str, float] = field(default_factory=dict)
+    ended_by_themselves: set[str] = field(default_factory=set)
 
     def add(self, name: str, work: Work, *, every: float, first_in: float) -> None:
         """Store it."""
@@ -47,22 +48,29 @@ class Jobs:
         """Store it."""
         self.waits[name] = seconds
 
+    async def remove(self, name: str, *, let_it_end: bool = False) -> None:
+        """Forget it."""
+        self.work.pop(name, None)
+        if let_it_end:
+            self.ended_by_themselves.add(name)
+
 
 class SharedStore(MemoryStore):
-    """A store in which another daemon may have the source, and something may happen at the start of a check."""
+    """A store in which another daemon may have checked the source, and something may happen during a check."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.other: str | None = None
         self.complete: datetime | None = None
+        self.needs_check = False
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def claim(self, webhook: WebhookUpdate) -> str | None:
-        """Return the other daemon, after what happens meanwhile."""
+    async def queued_records(self) -> QueuedRecords | None:
+        """Return the records, after what happens meanwhile."""
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
             await act()
-        return self.other
+        queued = await super().queued_records()
+        return None if queued is None else replace(queued, needs_check=self.needs_check)
 
     async def complete_as_of(self) -> datetime | None:
         """Return what the test has set."""
@@ -90,7 +98,7 @@ class WorkerTest:
         self.worker = SourceWorker(
             cast(Mirror, None), source, cast(SourceScheduler, self.jobs), queue=RunQueue(1), log=log, random=Random(1)
         )
-        self.worker.begin()
+        self.worker.begin(1, complete_as_of=None)
 
     @property
     def state(self) -> Any:
@@ -109,12 +117,9 @@ class WorkerTest:
         (options,) = self.runs[before:]
         return options
 
-    async def call(self, record: str | None) -> None:
-        """Receive a call about a record, or about something else."""
-        entity = b"" if record is None else b', "entity": {"id": "%s"}' % record.encode()
-        call = parse_payload(b'{"entity_type": "item", "event_type": "update"%s}' % entity)
-        assert isinstance(call, WebhookPayload)
-        self.worker.state.webhook_results[await self.worker.on_webhook(call)] += 1
+    async def call(self, record: str) -> None:
+        """Receive a call about a record."""
+        self.worker.state.webhook_results[await self.worker.on_webhook(call_about(record))] += 1
 
     async def _sync(self, _: object, __: object, spec: SourceSpec, options: SyncOptions, **___: Any) -> RunReport:
         self.runs.append(options)
@@ -127,6 +132,13 @@ class WorkerTest:
             counts=Counts(requests=1),
             failures=failures,
         )
+
+
+def call_about(record: str) -> WebhookPayload:
+    """Return a call about a record."""
+    call = parse_payload(b'{"entity_type": "item", "event_type": "update", "entity": {"id": "%s"}}' % record.encode())
+    assert isinstance(call, WebhookPayload)
+    return call
 
 
 @asynccontextmanager
@@ -184,8 +196,8 @@ async def test_a_call_without_a_record_leads_to_a_complete_check(
     await worker.call("one")
     save = worker.store.save_webhook_call
 
-    async def without_record(call: WebhookPayload) -> Any:
-        return type(await save(call)).ACCEPTED_NO_RECORD
+    async def without_record(call: WebhookPayload, *, is_held: bool) -> Any:
+        return type(await save(call, is_held=is_held)).ACCEPTED_NO_RECORD
 
     monkeypatch.setattr(worker.store, "save_webhook_call", without_record)
     worker.store.meanwhile = lambda: worker.call("elsewhere")
@@ -268,18 +280,63 @@ async def test_staleness_is_counted_over_a_restart(worker: WorkerTest) -> None:
     assert worker.state.staleness(datetime.now(UTC)) < 60
 
 
-async def test_a_standby_shows_what_the_active_daemon_has_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How fresh the source is, and how much of its budget is spent."""
-    worker = WorkerTest(monkeypatch, budget="3000/day")
-    worker.store.other = "process 7 on elsewhere"
-    for spent in (100, 200):
-        await worker.store.add_requests(datetime.now(UTC).date(), 100)
-        worker.store.complete = datetime.now(UTC)
-        await worker.jobs.work["website:check"]()
-        assert worker.runs == []
-        assert worker.state.status is WorkerStatus.STANDBY
-        assert worker.state.last_success_at == worker.store.complete
-        assert worker.state.budget.spent == spent
+async def test_a_standby_shows_what_the_active_daemon_has_done(worker: WorkerTest) -> None:
+    """How fresh the source is; it has no job."""
+    await worker.worker.hand_over()
+    assert worker.jobs.work == {}
+    complete = datetime.now(UTC)
+    worker.worker.stand_by("process 7 on elsewhere", complete_as_of=complete)
+    assert (worker.state.status, worker.state.other_holder) == (WorkerStatus.STANDBY, "process 7 on elsewhere")
+    assert worker.state.last_success_at == complete
+    assert worker.runs == []
+
+
+async def test_a_source_that_comes_back_is_checked_completely(worker: WorkerTest) -> None:
+    """Another daemon had it meanwhile, and heard its webhook. Until then it is as healthy as its last check is new."""
+    await worker.check()
+    await worker.worker.hand_over()
+    await worker.call("one")
+    complete = datetime.now(UTC)
+    worker.worker.begin(2, complete_as_of=complete)
+    assert (worker.state.status, worker.state.last_success_at) == (WorkerStatus.ACTIVE, complete)
+    assert worker.wait == 0
+    assert (await worker.check()).record_ids == ()
+
+
+async def test_a_run_that_is_in_progress_ends_before_the_source_is_handed_over(
+    worker: WorkerTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else begins meanwhile."""
+    await worker.check()
+    sync = worker._sync
+
+    async def sync_and_hand_over(*arguments: Any, **more: Any) -> RunReport:
+        await worker.worker.hand_over()
+        return await sync(*arguments, **more)
+
+    monkeypatch.setattr("versionsync.daemon.runner.sync_source", sync_and_hand_over)
+    await worker.check()
+    assert worker.jobs.ended_by_themselves == {"website:check", "website:scrub"}
+    assert worker.state.runs["succeeded"] == 2
+
+
+async def test_a_call_that_another_daemon_received_is_checked_once(worker: WorkerTest) -> None:
+    """The message comes at once, and the next heartbeat says the same again."""
+    await worker.check()
+    await worker.store.save_webhook_call(call_about("one"), is_held=False)
+    worker.worker.heard(None)
+    assert worker.wait == 0
+    assert (await worker.check()).record_ids == ("one",)
+    worker.worker.heard(1)
+    assert worker.wait > 500
+
+
+async def test_a_call_of_another_daemon_that_names_no_record_leads_to_a_complete_check(worker: WorkerTest) -> None:
+    await worker.check()
+    await worker.store.save_webhook_call(call_about("one"), is_held=False)
+    worker.store.needs_check = True
+    worker.worker.heard(2)
+    assert (await worker.check()).record_ids == ()
 
 
 async def test_checks_do_not_put_off_a_poll_of_the_log(worker: WorkerTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,8 @@ class Dialect(ABC):
     name: ClassVar[Literal["sqlite", "postgresql"]]
     can_alter_under_views: ClassVar[bool]
     """Whether a table can be altered while a view reads it."""
+    divides_sources: ClassVar[bool]
+    """Whether several daemons on one database divide its sources. If not, one has all of them."""
     marks: ClassVar[str]
     """The query for names and marks of views whose mark is LIKE `:mark`."""
 
@@ -120,6 +122,9 @@ class Dialect(ABC):
     @abstractmethod
     def now(self, *, seconds: int = 0) -> ColumnElement[datetime]:
         """Return the time `seconds` from now as SQL: the clock's time, not the transaction's."""
+
+    def notify(self, tx: Connection, message: str) -> None:  # noqa: B027 - for one database only
+        """Send a message to all processes that listen, when this transaction is committed."""
 
     @abstractmethod
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -244,6 +249,7 @@ class Sqlite(Dialect):
 
     name = "sqlite"
     can_alter_under_views = False
+    divides_sources = False  # it has one writer at a time: a second daemon would only wait for the first one
     marks = "SELECT name, sql FROM sqlite_master WHERE type = 'view' AND sql LIKE :mark"
 
     def reading(self, engine: Engine) -> Engine:
@@ -357,6 +363,7 @@ class Postgres(Dialect):
 
     name = "postgresql"
     can_alter_under_views = True
+    divides_sources = True
     marks = """
         SELECT c.relname, d.description
         FROM pg_class AS c
@@ -402,6 +409,9 @@ class Postgres(Dialect):
         )
         """
     )
+    NOTIFY = text(
+        "SELECT pg_notify('versionsync_' || oid, :message) FROM pg_namespace WHERE nspname = current_schema()"
+    )
     ROWS_WHEN_LAST_ANALYZED = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)")
 
     def reading(self, engine: Engine) -> Engine:
@@ -409,6 +419,9 @@ class Postgres(Dialect):
 
     def now(self, *, seconds: int = 0) -> ColumnElement[datetime]:
         return literal_column(f"(clock_timestamp() + interval '{seconds:d} seconds')", UtcTime())
+
+    def notify(self, tx: Connection, message: str) -> None:
+        tx.execute(self.NOTIFY, {"message": message})
 
     def insert(self, table: Table) -> postgresql.Insert:
         return postgresql.insert(table)

@@ -7,6 +7,7 @@ stored. Migrations make the database, and a test compares them with these tables
 from versionsync.mirror.schema.column_helpers import metadata
 from versionsync.mirror.schema.history_tables import erasures, events, records, version_rewrites, versions
 from versionsync.mirror.schema.operational_tables import (
+    daemons,
     leases,
     request_usage,
     restore_plans,
@@ -38,6 +39,7 @@ from versionsync.mirror.schema.projection_tables import (
 
 __all__ = [
     "changes",
+    "daemons",
     "editors",
     "erasures",
     "events",

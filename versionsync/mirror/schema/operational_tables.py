@@ -33,6 +33,7 @@ from versionsync.mirror.schema.column_helpers import (
 )
 
 __all__ = [
+    "daemons",
     "leases",
     "request_usage",
     "restore_plans",
@@ -115,10 +116,30 @@ leases = Table(
 )
 
 
+class _Daemons(TypedColumns):
+    id: Named[int] = autoincrement("Rises.")
+    holder: Named[str] = json("Its process: host, pid and start.")
+    sources: Named[str] = json("The names of the sources in its settings: a JSON list.")
+    started_at: Named[datetime] = timestamp("When it started, by the database's clock.")
+    expires_at: Named[datetime] = timestamp(
+        "Until when it counts as alive, by the database's clock. It renews this every ten seconds."
+    )
+
+
+daemons = Table(
+    "daemons",
+    metadata,
+    _Daemons,
+    comment="The daemons that run now, and those that died within the last hour. They share the sources.",
+    sqlite_autoincrement=True,
+)
+
+
 class _SourceClaims(TypedColumns):
     source_id: Named[int] = source()
-    holder: Named[str | None] = json("The daemon that runs the source: host, pid and start. NULL: none.")
-    expires_at: Named[datetime | None] = timestamp("When it expires, by the database's clock. The daemon renews it.")
+    daemon_id: Named[int | None] = column(
+        BigInteger, "The daemon that runs the source: `daemons.id`. NULL: none. A claim is as alive as its daemon."
+    )
     next_check_at: Named[datetime | None] = timestamp("When it plans to check the source next.")
     next_check_reason: Named[str | None] = text("Why then.")
 
@@ -128,8 +149,8 @@ source_claims = Table(
     metadata,
     _SourceClaims,
     foreign_key_to_source("source_claims"),
-    both_or_none("holder", "expires_at", "ck_source_claims_holder_has_an_end"),
-    comment="Which daemon runs a source, while others stand by. The right to write is in `leases`.",
+    ForeignKeyConstraint(["daemon_id"], ["daemons.id"], name="fk_source_claims_daemon_id", ondelete="SET NULL"),
+    comment="Which daemon runs a source. The right to write is in `leases`.",
 )
 
 
@@ -154,7 +175,9 @@ request_usage = Table(
 class _WebhookQueue(TypedColumns):
     id: Named[int] = autoincrement("Rises.")
     source_id: Named[int] = source(key=False)
-    record_id: Named[str] = identifier("The record that may have changed. The mirror may not have it yet.")
+    record_id: Named[str | None] = identifier(
+        "The record that may have changed. The mirror may not have it yet. NULL: the call named none, so anything may."
+    )
     event_type: Named[str] = text("The event of the call: `create`, `update`, `delete`, `publish` or `unpublish`.")
     received_at: Named[datetime] = timestamp("When it was received.")
 

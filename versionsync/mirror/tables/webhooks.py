@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from versionsync.mirror.engine.bulk import field_names
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import webhook_log_cursors, webhook_queue, webhooks
 
 __all__ = [
+    "INVALID_CURSOR",
     "SILENT_AFTER_CHANGES",
     "LogCursor",
     "LoggedCall",
@@ -29,20 +30,30 @@ __all__ = [
     "record_call",
     "record_gap",
     "save_cursor",
-    "save_webhook",
+    "save_webhooks",
     "webhook_row",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedRecords:
-    """Records that may have changed, each once, and the id of the last queued call that is included."""
+    """What queued calls name.
+
+    Attributes:
+        record_ids: The records that may have changed, each once.
+        last_id: The id of the last queued call that is included.
+        needs_check: Whether a call named no record, so that anything may have changed.
+    """
 
     record_ids: Sequence[str]
     last_id: int
+    needs_check: bool = False
 
 
-def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: str, received_at: datetime) -> None:
+def queue_record(
+    tx: Connection, source_id: int, record_id: str | None, *, event_type: str, received_at: datetime
+) -> None:
+    """Queue the record that a call names. None: it names none, and another daemon has to check the source."""
     tx.execute(
         insert(webhook_queue).values(
             source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at
@@ -67,7 +78,11 @@ def queued_records(connection: Connection, source_id: int, *, limit: int) -> Que
         .order_by(webhook_queue.c.id)
         .limit(limit)
     ).all()
-    return QueuedRecords(tuple(dict.fromkeys(row.record_id for row in rows)), rows[-1].id) if rows else None
+    if not rows:
+        return None
+    ids = dict.fromkeys(row.record_id for row in rows)
+    named = tuple(id for id in ids if id is not None)
+    return QueuedRecords(named, rows[-1].id, needs_check=len(named) < len(ids))
 
 
 def delete_queued(tx: Connection, source_id: int, *, up_to: int, besides: Set[str] = frozenset()) -> None:
@@ -76,12 +91,13 @@ def delete_queued(tx: Connection, source_id: int, *, up_to: int, besides: Set[st
         delete(webhook_queue).where(
             webhook_queue.c.source_id == source_id,
             webhook_queue.c.id <= up_to,
-            webhook_queue.c.record_id.not_in(sorted(besides)),
+            or_(webhook_queue.c.record_id.is_(None), webhook_queue.c.record_id.not_in(sorted(besides))),
         )
     )
 
 
 INVALID_CURSOR: Final = ""
+"""The id of the webhook in a cursor that a command has made invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +210,20 @@ def record_gap(tx: Connection, source_id: int, *, at: datetime) -> None:
     _save(tx, source_id, log_gaps=webhooks.c.log_gaps + 1, last_gap_at=at)
 
 
-def save_webhook(tx: Connection, source_id: int, news: WebhookUpdate) -> None:
-    """Record what the source's daemon knows of its webhook."""
-    known = {name: getattr(news, name) for name in field_names(WebhookUpdate)}
-    if news.log_read_at is None:
-        del known["log_read_at"]
-    _save(tx, source_id, **known)
+def save_webhooks(tx: Connection, updates: Mapping[int, WebhookUpdate]) -> None:
+    """Record what the daemon of some sources knows of their webhooks, by the ids of the sources."""
+    if not updates:
+        return
+    tx.execute(dialect_of(tx).insert_ignore(webhooks), [{"source_id": id} for id in updates])
+    new = {name: bindparam(f"new_{name}", type_=webhooks.c[name].type) for name in field_names(WebhookUpdate)}
+    values = new | {"log_read_at": func.coalesce(new["log_read_at"], webhooks.c.log_read_at)}
+    tx.execute(
+        update(webhooks).where(webhooks.c.source_id == bindparam("id")).values(values),
+        [
+            {"id": id} | {f"new_{name}": getattr(one, name) for name in field_names(WebhookUpdate)}
+            for id, one in updates.items()
+        ],
+    )
 
 
 def _save(tx: Connection, source_id: int, **values: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.claims import claim_for
 from tests.integration.cli.conftest import Cli
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.leases import Holder, acquire
 
 
@@ -73,7 +73,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(cli: Cli, at: dict[str, 
 def test_a_daemon_that_runs_fills_them_itself(cli: Cli, at: dict[str, str], synced: Path) -> None:
     """Only the request is written."""
     with Mirror.open(f"sqlite:///{synced}") as mirror:
-        mirror.transact(lambda tx: claim_source(tx, 1, Holder.of_this_process()))
+        mirror.transact(lambda tx: claim_for(tx, 1, Holder.of_this_process()))
     ran = cli("db", "rebuild", **at)
     assert (ran.code, ran.out) == (
         0,

@@ -72,7 +72,8 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
         "daemon.stopped",
     ]
     assert set(rows(tmp_path / "versionsync.db", "select outcome from runs")) == {("succeeded",)}
-    assert rows(tmp_path / "versionsync.db", "select holder from source_claims") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select daemon_id from source_claims") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select * from daemons") == []
 
 
 def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +126,8 @@ def test_it_ends_with_the_terminal_in_which_it_was_started(at: dict[str, str], t
     finally:
         process.kill()
         process.wait()
-    assert rows(tmp_path / "versionsync.db", "select holder from source_claims") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select daemon_id from source_claims") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select * from daemons") == []
 
 
 def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:
@@ -133,8 +135,9 @@ def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Pat
     database = tmp_path / "versionsync.db"
 
     def follower() -> int:
-        ((holder,),) = rows(database, "select holder from source_claims")
-        return 0 if holder is None else int(json.loads(holder)["pid"])
+        claimed = "source_claims join daemons on daemons.id = source_claims.daemon_id"
+        holders = rows(database, f"select holder from {claimed}")
+        return int(json.loads(holders[0][0])["pid"]) if holders else 0
 
     with running("run", cwd=tmp_path, **at) as first:
         eventually(lambda: rows(database, "select 1 from source_claims where next_check_at is not null"))
@@ -221,7 +224,7 @@ def test_a_port_that_is_taken_is_a_wrong_setting(cli: Cli, at: dict[str, str], t
 def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, str], tmp_path: Path) -> None:
     """It stands by when it wakes up (invariant 8)."""
     database = tmp_path / "versionsync.db"
-    over = "expires_at = '2026-01-01T00:00:00.000000Z' where holder is not null"
+    over = "expires_at = '2026-01-01T00:00:00.000000Z'"
 
     def runs_of(process: Popen[str]) -> int:
         return len(rows(database, f"select 1 from runs where holder like 'process {process.pid} %'"))
@@ -232,8 +235,8 @@ def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, 
             assert second.stderr is not None
             assert any("source.standby" in line for line in second.stderr)
             first.send_signal(signal.SIGSTOP)
-            rows(database, f"update source_claims set {over}")
-            rows(database, f"update leases set {over}")
+            rows(database, f"update daemons set {over} where id = (select min(id) from daemons)")
+            rows(database, f"update leases set {over} where holder is not null")
             eventually(lambda: runs_of(second))
             written = runs_of(first)
             first.send_signal(signal.SIGCONT)

@@ -250,7 +250,9 @@ def test_the_lag_and_a_lost_daemon_are_shown(cli: Cli, at: dict[str, str], tmp_p
     database = tmp_path / "versionsync.db"
     rows(database, "update runs set kind = 'incremental'")
     gone = replace(Holder.of_this_process(), start=1).to_json()
-    rows(database, f"insert into source_claims values (1, '{gone}', '2126-01-01T00:00:00.000000Z', null, null)")
+    times = "'2026-01-01T00:00:00.000000Z', '2126-01-01T00:00:00.000000Z'"
+    rows(database, f"insert into daemons values (7, '{gone}', '[]', {times})")
+    rows(database, "insert into source_claims values (1, 7, null, null)")
     took = "occurred_at = '2026-11-01T00:00:00.000000Z', observed_at = '2026-11-01T00:00:01.500000Z'"
     rows(database, f"update events set {took} where type = 'version.created'")
     shown = cli("status", **at)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import structlog
 from structlog.testing import CapturingLogger
 
+from tests.fixtures.claims import claim_for
 from tests.fixtures.http_sink import HttpSink, http_sink
 from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import SyncEnv
@@ -25,7 +26,6 @@ from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.notifications import load_sent
 from versionsync.simulator import FULL_ACCESS_TOKEN
 
@@ -195,7 +195,7 @@ async def test_a_standby_sends_nothing(sync_env: SyncEnv) -> None:
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
-        claim_source(tx, 1, Holder(host="elsewhere", pid=7))
+        claim_for(tx, 1, Holder(host="elsewhere", pid=7))
     async with (
         http_sink() as listener,
         running_daemon(sync_env.mirror, source_config(sync_env, token="revoked")) as daemon,
