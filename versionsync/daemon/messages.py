@@ -26,7 +26,7 @@ RECONNECT: Final = Backoff(1.0, 30.0)
 
 
 class MessageReader:
-    """Hears other daemons."""
+    """Hears other daemons. `is_connected` is whether messages arrive now."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class MessageReader:
         self._log = log
         self._random = random
         self._look_seconds = look_seconds
-        self._is_connected = False
+        self.is_connected = False
 
     async def listen(self) -> None:
         """Listen until cancelled, and connect again whenever the connection is lost."""
@@ -57,13 +57,13 @@ class MessageReader:
             try:
                 async with aclosing(self._mirror.messages()) as messages:
                     async for message in messages:
-                        self._is_connected, failures = True, 0
+                        self.is_connected, failures = True, 0
                         self._hear(message)
             except MirrorError as error:
                 failures += 1
                 self._log.debug("messages.lost", reason=str(error))
             finally:
-                self._is_connected = False
+                self.is_connected = False
             await asyncio.sleep(RECONNECT.delay(failures, self._random))
 
     async def look(self) -> None:
@@ -71,7 +71,7 @@ class MessageReader:
         while True:
             await asyncio.sleep(self._look_seconds)
             last = self._membership.last
-            if self._is_connected or last is None or last.daemons == 1:
+            if self.is_connected or last is None or last.daemons == 1:
                 continue
             try:
                 self._held.heard(await self._membership.look())
