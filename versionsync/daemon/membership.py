@@ -194,14 +194,15 @@ class Membership:
             try:
                 done = await self._thread.run(self._beat, self._report())
             except MirrorError as error:
-                log = self._log.debug if self._failed else self._log.warning
-                log("heartbeat.missed", reason=" ".join(str(error).split()))
+                # Later on the runs report an outage. Before the first heartbeat there are none.
+                log = self._log.warning if self._last is None and not self._failed else self._log.debug
+                log("daemons.unknown", reason=" ".join(str(error).split()))
                 self._failed = True
                 return False
             finally:
                 self.attempts += 1
-            if self._failed:
-                self._log.info("heartbeat.resumed")
+            if self._failed and self._last is None:
+                self._log.info("daemons.known")
             self._failed, self._renewed_at, self._last = False, began, done
             self._apply(done)
             return True

@@ -175,6 +175,18 @@ def test_a_ceiling_never_raises_what_upstream_announces() -> None:
     assert pacer.limit == 100
 
 
+def test_a_share_leaves_the_rest_to_other_processes() -> None:
+    """Of what upstream announces, and never less than one request."""
+    pacer = Pacer()
+    pacer.share = 1 / 3
+    assert (pacer.limit, pacer.budget(100.0)) == (60, 20)
+    answered(pacer, 100.0, limit=2, remaining=1)
+    assert pacer.budget(100.1) == 1
+    for share in (0.0, -1.0, 1.5):
+        with pytest.raises(ValueError, match="above 0 and at most 1"):
+            pacer.share = share
+
+
 @pytest.mark.parametrize("limit", [0, -5, 10_000_000])
 def test_an_absurd_limit_is_not_followed(limit: int) -> None:
     """A broken header must neither stop us nor let us loose."""

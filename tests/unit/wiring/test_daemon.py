@@ -65,6 +65,23 @@ async def test_a_reload_keeps_the_rate_limiter_of_a_token_whose_limits_did_not_c
     assert limits(daemon) == [10]
 
 
+async def test_a_daemon_uses_its_share_of_the_limit_of_a_token(settings: Settings) -> None:
+    """By the sources that it holds. A reload keeps that, and one that holds all of them uses all of it."""
+    daemon = settings.daemon()
+
+    def budgets() -> list[int | None]:
+        return [limiter.budget for _, limiter in daemon._rate_limiters.values()]
+
+    assert budgets() == [20]
+    daemon.share(frozenset({"a"}))
+    assert (limits(daemon), budgets()) == ([20], [10])
+    settings.path.write_text(TWO.replace("20", "16"))
+    daemon.load()
+    assert budgets() == [8]
+    daemon.share(frozenset({"a", "b"}))
+    assert budgets() == [16]
+
+
 async def test_only_the_named_sources_are_mirrored(settings: Settings) -> None:
     assert [source.spec.name for source in settings.daemon("b").sources] == ["b"]
     with pytest.raises(UnknownSource, match="no source called c"):
