@@ -106,7 +106,7 @@ async def test_a_failing_source_delays_no_other(sync_env: SyncEnv) -> None:
         await eventually(lambda: watched.state("broken").status is WorkerStatus.FAILING)
         for title in ("two", "three"):
             post(sync_env, title)
-            await eventually(lambda: is_mirrored(sync_env))
+            await eventually(lambda: is_mirrored(sync_env, source_id=2))  # new sources are added by name
         watched.daemon.reload()  # tried at once
         await eventually(lambda: watched.state("broken").failures > 1)
         assert watched.state("broken").error_kind is ErrorKind.REFUSED
