@@ -144,7 +144,7 @@ class Membership:
         self._log = log
         self._pace = pace
         self._me = Holder.of_this_process()
-        self._thread = DatabaseThread("daemons")
+        self._thread = DatabaseThread("daemons")  # of its own: a heartbeat must not wait for the runs
         self._id: int | None = None
         self._grace: tuple[datetime, float] | None = None
         self._renewed_at = float("-inf")

@@ -94,7 +94,8 @@ class Mirror:
         Raises:
             DatabaseUnavailable, NotAMirror: It cannot be opened, or has another schema.
         """
-        engine = open_engine(url, reads_only=reads_only, connections=threads)
+        connections = None if threads is None else threads + 1  # one for heartbeats, which wait for no other work
+        engine = open_engine(url, reads_only=reads_only, connections=connections)
         try:
             with reading(engine).connect() as connection:
                 require_head(connection, safe_url(engine.url))
