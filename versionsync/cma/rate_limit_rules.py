@@ -11,13 +11,14 @@ of them shows room:
   That is when its answer came, less the shortest delay there and back. If the answers show that upstream counts
   requests as they leave (the way there takes no time), it is when the request left.
 
-Three things make the client slower:
+Four things make the client slower:
 
 - *Other clients*: `X-RateLimit-Remaining` is smaller than its own requests explain. It leaves them what they used
   lately, and some headroom.
 - *A 429*: all requests wait until upstream's reset. A network delay that varies more than before made the rule wrong,
   so the guard grows, and narrows again within minutes without another 429.
 - *A ceiling* set by the user.
+- *A share*, while other processes use the same token for other sources: they get the rest.
 
 With 50 to 300 ms on the way this uses 0.99 of the limit in fixed windows. In sliding ones it is 0.98 if that time
 passes after the count, and 0.95 if it passes before: the mean delay beyond the shortest is lost. To send earlier gains
@@ -122,6 +123,7 @@ class Pacer:
             raise ValueError(f"a rate limit is at least 1 request in 3 seconds, not {ceiling}")
         self._announced = DOCUMENTED_LIMIT if ceiling is None else max(ceiling, DOCUMENTED_LIMIT)
         self._ceiling = ceiling
+        self._share = 1.0
         self._steady_guard = self._guard = guard
         self._guard_at = -math.inf
         self._pending = 0  # granted and not yet sent
@@ -144,6 +146,17 @@ class Pacer:
         return self._announced if self._ceiling is None else min(self._announced, self._ceiling)
 
     @property
+    def share(self) -> float:
+        """The part of `limit` that this client uses; the rest is for other processes with the same token."""
+        return self._share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"a share of the rate limit is above 0 and at most 1, not {share}")
+        self._share = share
+
+    @property
     def counts_on_leaving(self) -> bool:
         """Whether the answers show that upstream counts a request when it leaves, rather than when its answer comes."""
         learnt = self._answers >= _ANSWERS_TO_LEARN
@@ -159,7 +172,7 @@ class Pacer:
         if others := self._others_now(now):
             budget -= others + max(2, round(others * _HEADROOM))
         floor = max(1, int(self._announced * _FLOOR))
-        return min(self.limit, max(floor, budget))
+        return min(max(1, int(self.limit * self._share)), max(floor, budget))
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may leave; infinity: an answer has to come first."""

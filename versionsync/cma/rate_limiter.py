@@ -59,6 +59,16 @@ class RateLimiter:
         return None if self.unlimited else self._pacer.limit
 
     @property
+    def share(self) -> float:
+        """The part of `limit` that this process uses, while others use the same token: above 0 and at most 1."""
+        return self._pacer.share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self._pacer.share = share
+        self._changed.set()
+
+    @property
     def budget(self) -> int | None:
         """The requests in 3 s that are used now: fewer than `limit` while other clients use the project."""
         return None if self.unlimited else self._pacer.budget(self._clock())

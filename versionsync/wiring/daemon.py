@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -71,6 +72,8 @@ class DaemonSettings:
         self._connections = SharedConnections()
         self._large = asyncio.Semaphore(LARGE_ANSWERS_AT_ONCE)
         self._rate_limiters: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
+        self._tokens: Mapping[str, Secret] = {}
+        self._held: frozenset[str] | None = None
         self.subscriptions: Sequence[Subscription] = ()
         self.heartbeat_urls: Mapping[str, Secret] = {}
         self.sources = self._load(configuration)
@@ -97,8 +100,27 @@ class DaemonSettings:
             if token not in self._rate_limiters or self._rate_limiters[token][0] != limits:
                 self._rate_limiters[token] = limits, rate_limiter_of(limits)
         sources = [self._source(configuration, source) for source in chosen]
-        self.subscriptions, self.heartbeat_urls = channels, urls
+        self.subscriptions, self.heartbeat_urls, self._tokens = channels, urls, tokens
+        self._share()
         return sources
+
+    def share(self, held: frozenset[str]) -> None:
+        """Use only a part of the rate limit of a token if other daemons run some of its sources.
+
+        The part is that of the token's sources which this daemon holds. A daemon that holds none sends no requests.
+        """
+        self._held = held
+        self._share()
+
+    def _share(self) -> None:
+        if self._held is None:
+            return
+        number, ours = (
+            Counter(self._tokens.values()),
+            Counter(self._tokens[name] for name in self._held & self._tokens.keys()),
+        )
+        for token, (_, limiter) in self._rate_limiters.items():
+            limiter.share = ours[token] / number[token] if ours[token] else 1.0
 
     def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:
         return SourceConfig(
@@ -150,6 +172,7 @@ async def run_daemon(
         log=log,
         max_runs=settings.max_runs,
         open_filler=open_filler,
+        on_held=settings.share,
     )
     metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
