@@ -146,6 +146,7 @@ class Membership:
         self._me = Holder.of_this_process()
         self._thread = DatabaseThread("daemons")  # of its own: a heartbeat must not wait for the runs
         self._id: int | None = None
+        self._added: frozenset[str] = frozenset()
         self._grace: tuple[datetime, float] | None = None
         self._renewed_at = float("-inf")
         self._failed = False
@@ -230,9 +231,7 @@ class Membership:
 
     def _beat(self, report: Report) -> Heartbeat:
         """Write a heartbeat, on the thread of the database."""
-        known = self._mirror.query(claim_rows)
-        with_claims = {row.name for row in known if row.has_row}
-        if new := report.sources - with_claims:
+        if new := report.sources - self._added:
             # Before the heartbeat, so that a daemon that was suspended in the middle of it holds up only new sources.
             self._mirror.transact(lambda tx: add_claims(tx, new))
         done = self._mirror.transact(lambda tx: self._renew(tx, report))
@@ -242,6 +241,7 @@ class Membership:
     def _renew(self, tx: Connection, report: Report) -> Heartbeat:
         renewal = renew_daemon(tx, self._id, self._me, report.sources, valid_seconds=self._pace.valid)
         daemons, rows = daemon_rows(tx), claim_rows(tx)
+        self._added = frozenset(row.name for row in rows if row.has_row)
         living, has_buried = self._living(tx, daemons, renewal)
         by_id = {one.id: one for one in daemons}
         claims = {row.name: row.daemon_id for row in rows if row.daemon_id in living}

@@ -103,6 +103,7 @@ class SourceWorker:
         self._newest_read = 0
         self._hears_others = False
         self._turn = asyncio.Lock()
+        self._turn_of: str | None = None
 
     def begin(self, daemon_id: int, *, complete_as_of: datetime | None) -> None:
         """Check now, and schedule everything else: the daemon `daemon_id`, this one, has claimed the source."""
@@ -172,10 +173,9 @@ class SourceWorker:
         """Stop all jobs of the source, so that another daemon can run it. A run in progress ends first."""
         self.is_held = False
         is_running = self.state.progress is not None
-        for job in OTHER_JOBS:
-            await self._scheduler.remove(f"{self.name}:{job}")
-        for job in RUN_JOBS:
-            await self._scheduler.remove(f"{self.name}:{job}", let_it_end=is_running)
+        for job in OTHER_JOBS + RUN_JOBS:
+            has_run = is_running and job == self._turn_of
+            await self._scheduler.remove(f"{self.name}:{job}", let_it_end=has_run)
         await self._log_reader.end()
         await self._meter.count()
         self._machine.enter_standby(None)
@@ -227,6 +227,7 @@ class SourceWorker:
             self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
         is_first_sync = self.state.last_success_at is None
         async with self._queue.turn(self.name, is_long=is_first_sync), self._turn:
+            self._turn_of = "check"
             if self._confirm is not None:  # it may have waited for its turn for long
                 await self._confirm()
             if not self.is_held:
@@ -320,6 +321,7 @@ class SourceWorker:
             return
         async with self._queue.turn(self.name, is_long=True), self._turn:
             # A source that fails or is in standby has other work; old histories can wait for an hour.
+            self._turn_of = "scrub"
             if self.is_held and self.state.is_working:
                 number = -(-(await self._meter.schedule(self.source)).scrubs_per_day // SCRUBS_PER_DAY)
                 if number:

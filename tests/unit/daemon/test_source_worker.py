@@ -316,7 +316,7 @@ async def test_a_run_that_is_in_progress_ends_before_the_source_is_handed_over(
 
     monkeypatch.setattr("versionsync.daemon.runner.sync_source", sync_and_hand_over)
     await worker.check()
-    assert worker.jobs.ended_by_themselves == {"website:check", "website:scrub"}
+    assert worker.jobs.ended_by_themselves == {"website:check"}
     assert worker.state.runs["succeeded"] == 2
 
 

@@ -15,7 +15,7 @@ from versionsync.mirror.tables.webhooks import (
     queue_record,
     record_call,
     record_gap,
-    save_webhook,
+    save_webhooks,
     webhook_row,
 )
 
@@ -34,7 +34,7 @@ def say(
     """The daemon says how the webhook does."""
     news = WebhookUpdate(receives=receives, log_state=log, log_read_at=read_at, undelivered_changes=undelivered)
     with desk.mirror.write() as tx:
-        save_webhook(tx, desk.lease.source_id, news)
+        save_webhooks(tx, {desk.lease.source_id: news})
 
 
 def test_without_a_daemon_nothing_is_known(desk: Desk) -> None:
