@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ __all__ = [
     "printable_lines",
     "short_span",
     "size",
+    "some",
     "span",
     "when",
 ]
@@ -63,6 +64,12 @@ def when(time: datetime | None) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: `1 record`, `2 records`, `20,000 records`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], *, limit: int = 20) -> str:
+    """Return the first names in words, and how many more there are: `a, b, c and 17 more`."""
+    more = len(names) - limit
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:limit])} and {more:,} more"
 
 
 def duration(seconds: float) -> str:

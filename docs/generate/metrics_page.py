@@ -26,6 +26,9 @@ Prometheus](monitoring.md#prometheus-and-grafana), and what to do when [an alert
 - A timestamp of 0 means never, or not known.
 - `versionsync_budget_…` exist only for sources with a budget.
 - Counters start at 0 with each start of the daemon.
+- With several daemons, the numbers of a source are at the daemon that runs it. When the source moves to another daemon,
+  they go on there. The others have only `versionsync_source_held` of it. So take all daemons together:
+  `sum by (source)` or `max by (source)`.
 
 `versionsync_build_info` and the usual `process_…` metrics are served too.
 
@@ -35,6 +38,7 @@ Prometheus](monitoring.md#prometheus-and-grafana), and what to do when [an alert
 
 _NOTES: Final = {
     "versionsync_source_staleness_seconds": "Runs of every process count, and a restart does not hide it.",
+    "versionsync_source_held": "Over all daemons of a source the sum is 1.",
     "versionsync_views_blocked": "`versionsync status` has the reasons.",
     "versionsync_writer_queue_bytes": "At most 16 MiB; then reading waits for the database.",
 }
@@ -63,7 +67,7 @@ def _metrics() -> Iterator[Metric]:
     budget = BudgetStatus(budget=Budget.parse("3000/day"), spent=0, shared_by=1, now=_NOW)
     states = {"website": WorkerState(name="website", max_staleness=60, since=_NOW, budget=budget)}
     states["website"].run_seconds.observe(1.0)
-    metrics = Metrics(lambda: states, now=lambda: _NOW).collect()
+    metrics = Metrics(lambda: states, now=lambda: _NOW, runs_waiting=lambda: 0, daemons_alive=lambda: 1).collect()
     yield from sorted((each for each in metrics if each.type != "info"), key=lambda each: each.name)
 
 

@@ -26,20 +26,48 @@ _INTRODUCTION: Final = """\
 This page is written by `python -m docs.generate`; change `versionsync/config/definition.py` instead.
 
 Settings come from four places. The first that has a setting wins: the command line (`--config`, `--database`), the
-environment, `versionsync.toml` in the current folder, `/etc/versionsync/versionsync.toml`. Only one file is read. With
-`--config FILE`, that is the only one.
+environment, `versionsync.toml` in the current folder, `/etc/versionsync/versionsync.toml`. Only one of these files is
+read. With `--config FILE`, that is the only one. Beside it there may be
+[files with more sources](#sources-in-files-of-their-own).
 
 You need no file. `DATOCMS_API_TOKEN` alone is a complete configuration: one source named `default`, the primary
 environment, SQLite in `./versionsync.db`. [versionsync.example.toml](versionsync.example.toml) shows every setting.
 `versionsync init` writes a file for you, and `versionsync doctor` checks it.
 
-A setting that does not exist is an error: the message names the most similar one. The same is true for a variable that
-resembles one of the variables below, such as `VERSIONSYNC_DATABSE_URL`. Any other variable whose name begins with
-`VERSIONSYNC_` is logged once as a warning, unless the settings mention it or Kubernetes made it.
+A setting that does not exist is an error: the message names the file, the line and the most similar setting. The same
+is true for a variable that resembles one of the variables below, such as `VERSIONSYNC_DATABSE_URL`. Any other variable
+whose name begins with `VERSIONSYNC_` is logged once as a warning, unless the settings mention it or Kubernetes made it.
 
 `./versionsync.toml` can send any variable of your environment to an address of its choice. So it is used only if you or
-root own the file and its folder, and no other user can write them. A file that you name with `--config`, and the one in
-`/etc/versionsync`, may belong to anyone.
+root own the file and its folder, and no other user can write them. The same holds for files with more sources beside
+it. A file that you name with `--config`, and the one in `/etc/versionsync`, may belong to anyone.
+
+## Sources in files of their own
+
+A folder `sources.d` beside `versionsync.toml` may hold files with more sources. This helps if you have many, or if a
+script adds and removes them. Each file has one or several `[[sources]]` tables, and nothing else:
+
+```toml
+# /etc/versionsync/sources.d/shop.toml
+[[sources]]
+name = "shop"
+api_token_file = "shop.token"
+max_staleness = 300
+```
+
+- All files that end in `.toml` are read, in the order of their names, after `versionsync.toml`. Hidden files and other
+  files are not. There may be no file, but a settings file must exist beside the folder; it may be empty.
+- A name must be unique over all files. An error names the file and the line.
+- The files are checked as the settings file is: who may write them if it was only found, and who may read them if they
+  hold a secret.
+- A relative path in them works as in the settings file: it starts at the folder of the settings file. So you can move a
+  source from one file to another as it is.
+- The daemon reads all of them again when you [reload it](daemon.md#stop-it-or-reload-its-settings). If one is wrong, it
+  keeps the old settings.
+- `versionsync doctor` lists the files.
+
+A settings file with another name, `NAME.toml`, has its own folder, `NAME.sources.d`: several services may keep their
+settings in one folder.
 
 ## Secrets
 

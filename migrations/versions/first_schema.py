@@ -231,6 +231,8 @@ def _runs() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("runs_in_order", "runs", ["source_id", "id"])
+    changed = sa.text("versions_inserted + versions_changed + events_written > 0")
+    op.create_index("runs_with_changes", "runs", ["source_id", "id"], sqlite_where=changed, postgresql_where=changed)
 
 
 def _leases() -> None:

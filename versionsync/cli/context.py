@@ -167,6 +167,25 @@ class CliContext:
 
         return History(self.open_mirror(reads_only=True), sources=sources, zone=zone)
 
+    def matching_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceState]:
+        """Return the sources of the database that `names` name, or fit as patterns, or all if there are none.
+
+        Raises UnknownSource, also for a pattern that none fits.
+        """
+        from versionsync.status.ranking import is_pattern, matches
+
+        exact = [name for name in names if not is_pattern(name)]
+        if len(exact) == len(names):
+            return self.all_sources(mirror, names)
+        known = self.all_sources(mirror, ())
+        for name in names:
+            if is_pattern(name) and not any(matches(source.name, [name]) for source in known):
+                raise UnknownSource(
+                    f"the database has no source like {name}", hint="`versionsync status` without a name shows all."
+                )
+        named = {source.name for source in self.all_sources(mirror, exact)} if exact else set()
+        return [source for source in known if source.name in named or matches(source.name, names)]
+
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
         from versionsync.mirror.tables.sources import SourceRow

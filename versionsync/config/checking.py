@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, inspect
@@ -139,6 +139,8 @@ def _expected(name: str, hint: object, *, table: type[Struct] | None, many: bool
 
 
 S = TypeVar("S", bound=Struct)
+Where: TypeAlias = Callable[[str], str]
+"""Returns the place of a setting in words, by its path such as `sources[2].name`."""
 
 _KINDS = {
     str: "a text",
@@ -150,20 +152,26 @@ _KINDS = {
 }
 
 
-def check_table(table: Mapping[str, object], struct: type[S], *, file: str, path: str = "") -> S:
+def check_table(table: Mapping[str, object], struct: type[S], *, where: Where, path: str = "") -> S:
     """Return the `table` at `path` in the settings file as a `struct`.
 
-    Raises UnknownSetting or InvalidSetting with the file, the path and what is expected there.
+    Args:
+        table: What the file says.
+        struct: The definition.
+        where: Returns the file and the line of a setting, by its path.
+        path: The path of the table; empty: the file itself.
+
+    Raises UnknownSetting or InvalidSetting with the file, the line, the path and what is expected there.
     """
     known = {setting.name: setting for setting in settings_of(struct)}
     for name in table:
         if name not in known:
-            raise _unknown(name, struct, file=file, path=path)
-    values = {name: _check(value, known[name], file=file, path=_join(path, name)) for name, value in table.items()}
+            raise _unknown(name, struct, where=where, path=path)
+    values = {name: _check(value, known[name], where=where, path=_join(path, name)) for name, value in table.items()}
     for setting in known.values():
         if setting.required and setting.name not in values:
             raise InvalidSetting(
-                f"{file}: {path or 'the file'} has no {setting.name}",
+                f"{where(path)}: {path or 'the file'} has no {setting.name}",
                 hint=f"Add {setting.name} = …: {setting.description}",
             )
     return struct(**values)
@@ -185,36 +193,36 @@ def check_text(text: str, setting: Setting) -> Any:
         ) from None
 
 
-def _check(value: object, setting: Setting, *, file: str, path: str) -> Any:
+def _check(value: object, setting: Setting, *, where: Where, path: str) -> Any:
     match value:
         case list() if setting.table is not None and setting.many and all(isinstance(entry, dict) for entry in value):
             entries = enumerate(value)
-            return tuple(check_table(one, setting.table, file=file, path=f"{path}[{at}]") for at, one in entries)
+            return tuple(check_table(one, setting.table, where=where, path=f"{path}[{at}]") for at, one in entries)
         case dict() if setting.table is not None and not setting.many:
-            return check_table(value, setting.table, file=file, path=path)
+            return check_table(value, setting.table, where=where, path=path)
         case str() if setting.secret:
             return Secret(value)
     with suppress(msgspec.ValidationError):
         if setting.table is None and not setting.secret:
             return msgspec.convert(value, setting.type)
-    raise _invalid(value, setting, file=file, path=path)
+    raise _invalid(value, setting, where=where, path=path)
 
 
-def _invalid(value: object, setting: Setting, *, file: str, path: str) -> InvalidSetting:
+def _invalid(value: object, setting: Setting, *, where: Where, path: str) -> InvalidSetting:
     """Return an error that names the kind of the value, never the value: it may be a token in the wrong place."""
     kind = _KINDS.get(type(value), "a date or a time")
     found = "this value is not" if type(value) in setting.kinds else f"it is {kind}"
     return InvalidSetting(
-        f"{file}: {path} must be {setting.expected}; {found}",
+        f"{where(path)}: {path} must be {setting.expected}; {found}",
         hint=f"For example: {setting.name} = {setting.example}" if setting.example else setting.description,
     )
 
 
-def _unknown(name: str, struct: type[Struct], *, file: str, path: str) -> UnknownSetting:
+def _unknown(name: str, struct: type[Struct], *, where: Where, path: str) -> UnknownSetting:
     names = [setting.name for setting in settings_of(struct)]
     meant = nearest(name, names)
     return UnknownSetting(
-        f"{file}: there is no setting {_join(path, name)}",
+        f"{where(_join(path, name))}: there is no setting {_join(path, name)}",
         hint=f"Did you mean {_join(path, meant)}?" if meant else f"Here are: {', '.join(names)}.",
     )
 

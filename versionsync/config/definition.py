@@ -416,7 +416,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     sources: Annotated[
         tuple[SourceSettings, ...],
-        about("The projects to mirror. If there are none: one named `default`, described by the environment."),
+        about(
+            "The projects to mirror, here and in files of `sources.d`. If there are none: one named `default`, "
+            "described by the environment."
+        ),
     ] = ()
     notifications: Annotated[
         tuple[NotificationSettings, ...],

@@ -28,6 +28,11 @@ _EXAMPLE_HEAD: Final = """\
 """
 
 
+_SOURCES: Final = """\
+# One [[sources]] table for each project and environment. More of them may be in files of their own: sources.d/*.toml in
+# the folder of versionsync.toml.
+"""
+
 _NOTIFICATIONS: Final = (
     "Where to send notifications about problems while `versionsync run` runs: one table for each channel, with its "
     "address in `url_env`, `url_file` or `url`."
@@ -41,7 +46,7 @@ def example_file() -> str:
 
 def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[str, TomlValue] | None = None) -> str:
     """Return a commented settings file. It sets the given settings and shows all others, commented out."""
-    lines = [_EXAMPLE_HEAD, *_toml_lines(Settings, top or {})]
+    lines = [_EXAMPLE_HEAD, *_toml_lines(Settings, top or {}), _SOURCES]
     for source in sources:
         lines += ["[[sources]]", *_toml_lines(SourceSettings, source)]
     lines += ["[http]", *_toml_lines(HttpSettings, {})]

@@ -78,8 +78,13 @@ def distrust_of_secret(status: os.stat_result, me: Self, path: Path) -> Untruste
     return Untrusted(f"can be read by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
 
 
-def check_found(path: Path, *, me: Self | None = None) -> None:
+def check_found(path: Path, *, me: Self | None = None, named: Path | None = None) -> None:
     """Check that the user or root owns the settings file `path`, which was found and not named, and its folders.
+
+    Args:
+        path: The file.
+        me: The user. None: that of this process.
+        named: The settings file that leads to `path`. None: `path` itself.
 
     Raises FileProblem if not, and OSError if that cannot be checked.
     """
@@ -90,7 +95,7 @@ def check_found(path: Path, *, me: Self | None = None) -> None:
             what = "it" if part == path else str(part)
             raise FileProblem(
                 f"{path} is not used: {what} {doubt.reason}",
-                hint=f"If it is yours, name it: --config {path}. Or run: {doubt.command}",
+                hint=f"If it is yours, name it: --config {named or path}. Or run: {doubt.command}",
             )
 
 

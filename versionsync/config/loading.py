@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,10 @@ from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, Notifica
 from versionsync.config.environment_variables import unknown_variables
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
 from versionsync.config.file_trust import check_found
+from versionsync.config.source_files import SourceFile, folder_of, has_files, read_source_files
+from versionsync.config.toml_file import TomlFile, read_toml
 from versionsync.secret import Secret
-from versionsync.text import nearest
+from versionsync.text import nearest, some
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "ConfigWarning", "Configuration", "check_command_line", "load"]
 
@@ -58,6 +58,7 @@ class Configuration:
         path: The file that was read. None: none was.
         file_names_sources: The file has sources, so the environment describes none of them.
         environ: The environment, in which secrets are looked up.
+        source_files: The files of `sources.d` that were read, too, by name.
         warnings: What may be a mistake in them.
     """
 
@@ -65,6 +66,7 @@ class Configuration:
     path: Path | None
     file_names_sources: bool
     environ: Mapping[str, str] = field(repr=False)
+    source_files: tuple[SourceFile, ...] = ()
     warnings: tuple[ConfigWarning, ...] = ()
 
     @property
@@ -90,7 +92,7 @@ class Configuration:
         meant = nearest(name, names)
         raise UnknownSource(
             f"there is no source called {name}",
-            hint=f"Did you mean {meant}?" if meant else f"The settings have: {', '.join(names)}.",
+            hint=f"Did you mean {meant}?" if meant else f"The settings have: {some(names)}.",
         )
 
     def named(self, names: Sequence[str]) -> list[SourceSettings]:
@@ -139,7 +141,9 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path = config if config is not None else _find(local_file, system_file)
-    settings = Settings() if path is None else _read(path, found=config is None and path == local_file, environ=environ)
+    settings, source_files = Settings(), tuple[SourceFile, ...]()
+    if path is not None:
+        settings, source_files = _read(path, found=config is None and path == local_file, environ=environ)
     unknown = unknown_variables(settings, environ)
     named = bool(settings.sources)
     if not named:
@@ -154,7 +158,8 @@ def load(
         path=path,
         file_names_sources=named,
         environ=environ,
-        warnings=tuple(_warnings(settings, unknown)),
+        source_files=source_files,
+        warnings=(*_warnings(settings, unknown), *_unread(path, local_file, system_file)),
     )
 
 
@@ -172,6 +177,16 @@ def _warnings(settings: Settings, unknown: Sequence[str]) -> Iterator[ConfigWarn
                     "and change everything that is sent, also the token",
                     hint="Write https://. If the server has no TLS, put a proxy with TLS on its machine.",
                 )
+
+
+def _unread(path: Path | None, *candidates: Path) -> Iterator[ConfigWarning]:
+    """Warn of files with sources that are beside no settings file."""
+    for folder in dict.fromkeys(folder_of(each) for each in candidates) if path is None else ():
+        if has_files(folder):
+            yield ConfigWarning(
+                message=f"the files in {folder} are not read: there is no settings file beside it",
+                hint=f"Write one, which may be empty: {folder.parent / SYSTEM_FILE.name}",
+            )
 
 
 def _is_open(url: str) -> bool:
@@ -199,80 +214,70 @@ def _find(*candidates: Path) -> Path | None:
     return None
 
 
-def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
-    """Return the settings of a file. If it was only `found` in the current folder, the user or root must own it."""
-    try:
-        if found:
-            check_found(path)
-        with path.open(encoding="utf-8") as file:
-            text, status = file.read(), os.fstat(file.fileno())
-    except FileNotFoundError:
-        raise FileProblem(f"there is no settings file {path}", hint="`versionsync init` writes one.") from None
-    except UnicodeDecodeError:
-        raise FileProblem(f"{path} is not UTF-8 text", hint="Save it as UTF-8.") from None
-    except OSError as error:
-        raise FileProblem(
-            f"the settings file {path} cannot be read: {error.strerror}", hint="Check its owner and mode."
-        ) from error
-    if text.startswith("\ufeff"):
-        raise FileProblem(f"{path} begins with a byte order mark (BOM)", hint="Save it as UTF-8 without BOM.")
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FileProblem(
-            f"{path} is not valid TOML: {_plain_error(error, text)}",
-            hint="A text needs quotes, a table is [name], a source is [[sources]].",
-        ) from None
-    settings = check_table(table, Settings, file=str(path))
-    _check_complete(settings, path)
-    if secrets := list(_inline_secrets(settings, path)):
-        SecretReader(path.parent, environ).check_file(path, status, secrets[0])
-    return settings
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file of the settings, and what it says."""
+
+    file: TomlFile
+    settings: Settings
 
 
-def _plain_error(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """Return the error with line and column, also if the parser gives none. Never quotes the text."""
-    message = str(error)
-    if match := re.search(r"^(.*?) \(at line (\d+), column (\d+)\)$", message, re.DOTALL):
-        what, line, column = match.group(1), int(match.group(2)), int(match.group(3))
-    else:
-        what = re.sub(r" \(at end of document\)$", "", message)
-        lines = text.splitlines() or [""]
-        line, column = len(lines), len(lines[-1]) + 1
-    # Some messages of the parser quote names from the file, and a token may stand in the place of a name.
-    what = re.sub(r": .*|'[^']{12,}'|\([^)]{12,}\)", "", what, flags=re.DOTALL).strip()
-    return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}"
+def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> tuple[Settings, tuple[SourceFile, ...]]:
+    """Return the settings of a file with the sources of `sources.d` beside it, and the files there.
+
+    If it was only `found` in the current folder, the user or root must own all of them.
+    """
+    main = read_toml(
+        path, check=(lambda: check_found(path)) if found else None, missing="`versionsync init` writes one."
+    )
+    files = [main, *read_source_files(path, found=found)]
+    parts = [_Part(file, check_table(file.table, Settings, where=file.where)) for file in files]
+    _check_complete(parts)
+    for part in parts:
+        if secret := next(_inline_secrets(part), None):
+            SecretReader(path.parent, environ).check_file(part.file.path, part.file.status, secret)
+    sources = tuple(source for part in parts for source in part.settings.sources)
+    more = tuple(SourceFile(each.file.path, [source.name for source in each.settings.sources]) for each in parts[1:])
+    return msgspec.structs.replace(parts[0].settings, sources=sources), more
 
 
-def _check_complete(settings: Settings, path: Path) -> None:
-    """Check what needs the complete file."""
-    names: dict[str, int] = {}
-    for number, source in enumerate(settings.sources):
-        where = f"sources[{number}]"
-        first = names.setdefault(source.name.casefold(), number)
-        if first != number:
-            raise InvalidSetting(
-                f"{path}: {where}.name: the name {source.name} is taken by sources[{first}]",
-                hint="Give each source its own name; upper and lower case do not count.",
-            )
-        for names_of_one in _EITHER_OR:
-            _check_one_of(source, names_of_one, f"{path}: {where}")
+def _check_complete(parts: Sequence[_Part]) -> None:
+    """Check what needs the complete settings: the file, which comes first, and those of `sources.d`."""
+    names: dict[str, tuple[_Part, str]] = {}
+    for part in parts:
+        for number, source in enumerate(part.settings.sources):
+            path = f"sources[{number}]"
+            first, taken = names.setdefault(source.name.casefold(), (part, path))
+            if (first, taken) != (part, path):
+                by = taken if first is part else first.file.where(taken)
+                raise InvalidSetting(
+                    f"{part.file.where(f'{path}.name')}: {path}.name: the name {source.name} is taken by {by}",
+                    hint="Give each source its own name; upper and lower case do not count.",
+                )
+            for names_of_one in _EITHER_OR:
+                _check_one_of(source, names_of_one, part.file, path)
+    main, settings = parts[0].file, parts[0].settings
+    known = {source.name for part in parts for source in part.settings.sources}
     for number, entry in enumerate(settings.notifications):
-        where = f"{path}: notifications[{number}]"
-        if not _check_one_of(entry, ("url_env", "url_file", "url"), where):
-            raise InvalidSetting(f"{where} has no url_env, url_file or url", hint="Set one of them.")
+        path = f"notifications[{number}]"
+        if not _check_one_of(entry, ("url_env", "url_file", "url"), main, path):
+            raise InvalidSetting(f"{main.where(path)}: {path} has no url_env, url_file or url", hint="Set one of them.")
         for name in entry.sources or ():
-            if name not in {source.name for source in settings.sources}:
-                meant = nearest(name, [source.name for source in settings.sources])
-                hint = f"Did you mean {meant}?" if meant else "Name sources of the file, or leave it out."
-                raise InvalidSetting(f"{where}.sources: there is no source called {name}", hint=hint)
+            if name not in known:
+                meant = nearest(name, known)
+                hint = f"Did you mean {meant}?" if meant else "Name sources of the settings, or leave it out."
+                where = main.where(f"{path}.sources")
+                raise InvalidSetting(f"{where}: {path}.sources: there is no source called {name}", hint=hint)
     for name in ("database_url", "reader_url"):
         if getattr(settings, name) is not None and getattr(settings, f"{name}_file") is not None:
-            raise InvalidSetting(f"{path}: {name} and {name}_file are both set", hint="Keep one of them.")
+            raise InvalidSetting(
+                f"{main.where(f'{name}_file')}: {name} and {name}_file are both set", hint="Keep one of them."
+            )
 
 
-def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
+def _inline_secrets(part: _Part) -> Iterator[str]:
     """Yield the path of each secret in the settings themselves."""
+    settings = part.settings
     yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
     yield from (
         f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url
@@ -281,15 +286,24 @@ def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
     for name in ("database_url", "reader_url"):
         given: Secret | None = getattr(settings, name)
         url = given.reveal().strip() if given is not None else ""
-        if url and check_database_url(url, where=f"{path}: {name}").secrets:
+        if url and _has_password(url, part.file, name):
             yield f"the password in {name}"
 
 
-def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
-    """Return whether one of these settings is set. Raises InvalidSetting if several are."""
+def _has_password(url: str, file: TomlFile, name: str) -> bool:
+    """Return whether the URL that `file` has as `name` has a password. Raises InvalidSetting with the line."""
+    try:
+        return bool(check_database_url(url, where=name).secrets)
+    except InvalidSetting:
+        return bool(check_database_url(url, where=f"{file.where(name)}: {name}").secrets)  # raises it with the line
+
+
+def _check_one_of(table: Struct, names: Sequence[str], file: TomlFile, path: str) -> bool:
+    """Return whether one of these settings of the table at `path` is set. Raises InvalidSetting if several are."""
     given = [name for name in names if getattr(table, name) is not None]
     if len(given) > 1:
-        raise InvalidSetting(f"{where} has {' and '.join(given)}", hint="Keep one of them.")
+        where = file.where(f"{path}.{given[-1]}")
+        raise InvalidSetting(f"{where}: {path} has {' and '.join(given)}", hint="Keep one of them.")
     return bool(given)
 
 

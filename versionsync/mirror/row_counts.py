@@ -1,16 +1,18 @@
-"""Count what is mirrored of a source, and how long that takes."""
+"""Count what is mirrored of sources, and how long that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, Table, desc, func, select
 
-from versionsync.mirror.schema import events, models, records, runs, versions
+from versionsync.mirror.engine.bulk import among
+from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.schema import events, models, records, runs, sources, versions
 
-__all__ = ["LagQuantiles", "SourceCounts", "count_rows", "lag"]
+__all__ = ["LagQuantiles", "SourceCounts", "count_rows", "lags"]
 
 NEWEST_EVENTS = 1000
 NEWEST_VERSIONS = 50
@@ -38,23 +40,24 @@ class LagQuantiles:
         )
 
 
-def lag(connection: Connection, source_id: int) -> LagQuantiles | None:
-    """Return the lag of the newest versions, or None if there was none since the backfill."""
-    newest = (
-        select(events.c.id, events.c.type, events.c.occurred_at, events.c.observed_at, events.c.run_id)
-        .where(events.c.source_id == source_id)
-        .order_by(desc(events.c.id))
-        .limit(NEWEST_EVENTS)
-        .subquery("newest")
+def lags(connection: Connection, source_ids: Collection[int]) -> dict[int, LagQuantiles]:
+    """Return the lag of each source's newest versions, with one query.
+
+    A source without a new version since its backfill, among its newest `NEWEST_EVENTS` events, is left out.
+    """
+    newest = dialect_of(connection).newest(events, sources, NEWEST_EVENTS).where(among(sources.c.id, source_ids))
+    event = newest.subquery("event")
+    found = connection.execute(
+        select(event.c.source_id, event.c.occurred_at, event.c.observed_at)
+        .join(runs, runs.c.id == event.c.run_id)
+        .where(event.c.type == "version.created", runs.c.kind != "backfill")
+        .order_by(desc(event.c.id))
     )
-    seen = connection.execute(
-        select(newest.c.occurred_at, newest.c.observed_at)
-        .join(runs, runs.c.id == newest.c.run_id)
-        .where(newest.c.type == "version.created", runs.c.kind != "backfill")
-        .order_by(desc(newest.c.id))
-        .limit(NEWEST_VERSIONS)
-    )
-    return LagQuantiles.of([observed - occurred for occurred, observed in seen])
+    took: dict[int, list[timedelta]] = {}
+    for id, occurred_at, observed_at in found:
+        if len(recent := took.setdefault(id, [])) < NEWEST_VERSIONS:
+            recent.append(observed_at - occurred_at)
+    return {id: quantiles for id, times in took.items() if (quantiles := LagQuantiles.of(times)) is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +72,23 @@ class SourceCounts:
     events: int
 
 
-def count_rows(connection: Connection, source_id: int) -> SourceCounts:
-    """Count the rows of a source. In a large mirror that takes a while, so do it only on request.
+def count_rows(connection: Connection, source_ids: Collection[int]) -> dict[int, SourceCounts]:
+    """Count the rows of sources, with one query a count. In a large mirror that takes a while: only on request.
 
     Each count uses an index, since the tables hold all contents.
     """
 
-    def count(table: Table, *conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(table).where(table.c.source_id == source_id, *conditions)
-        return connection.scalar(query) or 0
+    def count(table: Table, *conditions: ColumnElement[bool]) -> dict[int, int]:
+        id = table.c.source_id
+        query = select(id, func.count()).where(among(id, source_ids), *conditions).group_by(id)
+        return {row[0]: row[1] for row in connection.execute(query)}
 
-    return SourceCounts(
-        models=count(models, models.c.deleted_at.is_(None), models.c.is_block.is_(False)),
-        records=count(records),
-        records_deleted=count(records, records.c.deleted_at.is_not(None)),
-        versions=count(versions),
-        versions_missing=count(versions, versions.c.missing_since.is_not(None)),
-        events=count(events),
-    )
+    counts = {
+        "models": count(models, models.c.deleted_at.is_(None), models.c.is_block.is_(False)),
+        "records": count(records),
+        "records_deleted": count(records, records.c.deleted_at.is_not(None)),
+        "versions": count(versions),
+        "versions_missing": count(versions, versions.c.missing_since.is_not(None)),
+        "events": count(events),
+    }
+    return {id: SourceCounts(**{name: of.get(id, 0) for name, of in counts.items()}) for id in source_ids}

@@ -63,7 +63,7 @@ def budget_fields(status: BudgetStatus | None) -> dict[str, Any] | None:
 
 
 def _source(snapshot: Snapshot, one: SourceStatus, redact: Redact, exit: int) -> dict[str, Any]:
-    project, checkpoint = one.source.project, one.source.checkpoint
+    project, checkpoint, details = one.source.project, one.source.checkpoint, one.details
     return {
         "source": one.source.name,
         "project": {"id": project and project.id, "name": project and project.name},
@@ -76,14 +76,14 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Redact, exit: int) ->
         "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
         "unexplained_change_since": checkpoint.unexplained_change_since,
         "history": _history(one),
-        "counts": asdict(one.row_counts),
+        "counts": details.row_counts and asdict(details.row_counts),
         "last_run": _run(one.runs[0], redact) if one.runs else None,
         "last_runs": _runs(one.runs, redact),
-        "last_changes": _runs(one.last_changes, redact),
+        "last_changes": _runs(details.last_changes, redact),
         "current_run": one.running and _current_run(one.running),
         "next_check": _next_check(one.daemon) if one.has_daemon else None,
-        "lag": one.lag and _lag(one.lag),
-        "requests": {"today": one.today, "this_month": one.this_month},
+        "lag": details.lag and _lag(details.lag),
+        "requests": {"today": details.today, "this_month": details.this_month},
         "budget": budget_fields(one.budget),
         "lease": one.lease and _lease(one.lease),
         "daemon": one.daemon and _daemon(one.daemon),

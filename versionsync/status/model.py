@@ -29,6 +29,7 @@ __all__ = [
     "Health",
     "Problem",
     "ProblemKind",
+    "SourceDetails",
     "SourceStatus",
     "is_stale",
     "not_ready_reason",
@@ -191,36 +192,47 @@ def sync_before(complete_as_of: datetime | None, retention_days: int | None) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDetails:
+    """What is shown of a source, and does not decide about its health.
+
+    Attributes:
+        row_counts: How much is mirrored. None: it was not counted.
+        last_changes: The newest runs that changed something, newest first.
+        lag: How long changes take to arrive. None: nothing has changed since the backfill.
+        today: Requests of its daemon in this UTC day.
+        this_month: Requests of its daemon in this UTC month.
+    """
+
+    row_counts: SourceCounts | None = None
+    last_changes: Sequence[RunRow] = ()
+    lag: LagQuantiles | None = None
+    today: int = 0
+    this_month: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
     """What the database and the settings know about one source.
 
     Attributes:
         source: The source with its project, if that is known, and its checkpoint.
-        row_counts: How much is mirrored.
         runs: The newest runs, newest first.
-        last_changes: The newest runs that changed something, newest first.
-        lag: How long changes take to arrive. None: nothing has changed since the backfill.
         lease: The lease, if any process holds it.
         daemon: The daemon that claims the source.
         webhook: The webhook, as the daemon last knew it.
         daemon_limit: The age limit while a daemon checks the source. None: the settings do not have the source.
         budget: The status of its budget, if it has one.
-        today: Requests of its daemon in this UTC day.
-        this_month: Requests of its daemon in this UTC month.
+        details: What is shown besides.
     """
 
     source: SourceState
-    row_counts: SourceCounts
     runs: Sequence[RunRow] = ()
-    last_changes: Sequence[RunRow] = ()
-    lag: LagQuantiles | None = None
     lease: HeldLease | None = None
     daemon: ActiveDaemon | None = None
     webhook: WebhookRow | None = None
     daemon_limit: timedelta | None = None
     budget: BudgetStatus | None = None
-    today: int = 0
-    this_month: int = 0
+    details: SourceDetails = SourceDetails()
 
     @property
     def complete_as_of(self) -> datetime | None:

@@ -68,6 +68,7 @@ _ABOUT: Final = """\
 #
 {several}\
 # Settings: {settings}, with api_token_file = "{credential}".
+# More sources, if you have many: {sources}/*.toml.
 # Token: {token}, mode 0600{read}.
 # A SQLite mirror is in {state}.
 # To change any of this, use `{edit}`.
@@ -104,7 +105,8 @@ RestartSteps=6
 RestartMaxDelaySec=60
 # 2: the settings are wrong. 243: a file with a secret is missing. A restart would fail again.
 RestartPreventExitStatus=2 243
-# For files and connections. Its own port accepts at most a hundred connections at once.
+# For files and connections: those of the runs in progress, whose number is limited, and at most a hundred connections
+# at its own port. A source that waits for its next check needs none, so this is enough for thousands.
 LimitNOFILE=4096
 """
 
@@ -239,6 +241,11 @@ class UnitOptions:
         return f"{self.instance or 'versionsync'}.toml"
 
     @property
+    def sources(self) -> str:
+        """Return the name of the folder beside the settings that may hold more sources."""
+        return "sources.d" if self.instance is None else f"{self.instance}.sources.d"
+
+    @property
     def credential(self) -> str:
         """Return the name of the token file beside the settings, unless these name another."""
         return "api_token" if self.instance is None else f"{self.instance}.token"
@@ -284,6 +291,7 @@ def _about(options: UnitOptions) -> str:
         does="Mirrors, each time its timer fires," if options.timer else "Watches DatoCMS projects and mirrors",
         several="" if options.instance is None else _SEVERAL,
         settings=f"{'%E' if options.user else '/etc'}/versionsync/{named.settings}",
+        sources=f"{'%E' if options.user else '/etc'}/versionsync/{named.sources}",
         token=f"{'%E' if options.user else '/etc'}/versionsync/{named.credential}",
         credential=named.credential,
         read="" if options.user else _READ_BY_SYSTEMD,

@@ -174,7 +174,12 @@ async def run_daemon(
         open_filler=open_filler,
         on_held=settings.share,
     )
-    metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
+    metrics = Metrics(
+        lambda: daemon.states,
+        scheduler=daemon.scheduler,
+        now=lambda: datetime.now(UTC),
+        holds=lambda state: state.name in daemon.held,
+    )
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
     app = App(
         lambda: daemon.states,

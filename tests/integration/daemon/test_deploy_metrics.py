@@ -74,7 +74,11 @@ async def samples_of_a_daemon(sync_env: SyncEnv) -> Samples:
         sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("100000/day"))
     ) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, scheduler=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states,
+            scheduler=watched.daemon.scheduler,
+            now=lambda: datetime.now(UTC),
+            runs_waiting=lambda: 0,
+            daemons_alive=lambda: 1,
         )
         app = App(lambda: watched.daemon.states, metrics, redact=str)
         async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:

@@ -18,7 +18,7 @@ from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import daemons
 from versionsync.mirror.tables.daemons import VALID_SECONDS, daemon_rows
-from versionsync.mirror.tables.webhooks import WebhookUpdate, webhook_row
+from versionsync.mirror.tables.webhooks import WebhookUpdate, webhook_rows
 
 pytestmark = pytest.mark.both_databases
 QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -240,7 +240,8 @@ async def test_the_state_of_webhooks_is_saved_with_the_heartbeat(mirror: Mirror,
     one.webhooks = {"a": replace(polled, log_read_at=None, undelivered_changes=0), "b": polled}
     await one.beat()
     with mirror.read() as connection:
-        rows = [webhook_row(connection, one.last.ids[name]) for name in ("a", "b")]
+        found = webhook_rows(connection, list(one.last.ids.values()))
+        rows = [found.get(one.last.ids[name]) for name in ("a", "b")]
     assert [row and (row.log_read_at, row.undelivered_changes, row.receives) for row in rows] == [
         (LONG_AGO, 0, True),
         (LONG_AGO, 1, True),

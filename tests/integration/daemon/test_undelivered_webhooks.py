@@ -16,7 +16,7 @@ from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.status import reasons, status
 from versionsync.daemon.worker_state import LogStatus, WorkerState
-from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
+from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_rows
 from versionsync.sync.report import Outcome
 from versionsync.webhooks.payload import BasicAuth, parse_payload
 from versionsync.webhooks.registration import name_of
@@ -26,7 +26,7 @@ LOGIN = BasicAuth("versionsync", Secret("correct horse"))
 
 def row(sync_env: SyncEnv) -> WebhookRow | None:
     """Return its row in the database."""
-    return sync_env.mirror.query(lambda connection: webhook_row(connection, 1))
+    return sync_env.mirror.query(lambda connection: webhook_rows(connection, [1]).get(1))
 
 
 def _has_undelivered(state: WorkerState, checks: int) -> bool:

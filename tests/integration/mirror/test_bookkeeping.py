@@ -15,7 +15,15 @@ from versionsync.mirror.tables.editors import EditorRow, unknown_editors, upsert
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import load_schema, upsert_schema
 from versionsync.mirror.tables.records import live_counts_by_model, oldest_synced
-from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, last_runs, start_run, update_run
+from versionsync.mirror.tables.runs import (
+    finish_run,
+    interrupt_stale_runs,
+    last_changes_of,
+    last_runs,
+    last_runs_of,
+    start_run,
+    update_run,
+)
 from versionsync.mirror.tables.sources import (
     load_source,
     register_project,
@@ -179,12 +187,38 @@ def test_runs_of_a_kind_can_be_left_uncounted(desk: Desk) -> None:
     with desk.mirror.read() as connection:
 
         def found(**options: Any) -> list[str | None]:
-            return [run.error_kind for run in last_runs(connection, other.lease.source_id, **options)]
+            id = other.lease.source_id
+            return [run.error_kind for run in last_runs_of(connection, [id], **options)[id]]
 
         assert found(limit=2) == kinds[:-3:-1]
-        assert found(limit=2, besides="unknown_record") == kinds[:0:-1]
-        assert len(found(limit=5, besides="unknown_record")) == len(kinds) + 1
-        assert len(last_runs(connection, limit=8, besides="partial")) == len(kinds) + 2
+        assert found(limit=2, besides="unknown_record") == ["unknown_record", None, None]
+        assert found(limit=3, besides="unknown_record") == ["unknown_record", None, "unknown_record", None, "partial"]
+
+
+def test_the_newest_runs_of_many_sources_are_their_own(desk: Desk) -> None:
+    """Also those that changed something. A source without any is left out."""
+    release(desk.mirror, desk.lease)
+    desks = [Desk.open(desk.mirror, name, id=name) for name in ("b", "c", "d")]
+    ids = [each.lease.source_id for each in desks]
+    made: dict[int, list[int]] = {id: [] for id in ids}
+    for number in range(12):
+        each = desks[number % 2]
+        with desk.mirror.write() as tx:
+            id = start_run(tx, each.lease, kind="incremental", trigger="test", started_at=at(number))
+            counts = {"events_written": 1} if number % 4 == 0 else {}
+            finish_run(tx, each.lease, id, outcome="succeeded", finished_at=at(number), counts=counts)
+        made[each.lease.source_id].insert(0, id)
+    with desk.mirror.read() as connection:
+        newest = last_runs_of(connection, ids, limit=3)
+        changed = last_changes_of(connection, ids, limit=2)
+    opened = {each.lease.source_id: each.run_id for each in desks}
+    b, c, d = ids
+    assert {id: [run.id for run in runs] for id, runs in newest.items()} == {
+        b: made[b][:3],
+        c: made[c][:3],
+        d: [opened[d]],
+    }
+    assert {id: [run.id for run in runs] for id, runs in changed.items()} == {b: [made[b][1], made[b][3]]}
 
 
 def test_runs_that_died_are_interrupted(desk: Desk) -> None:

@@ -16,7 +16,7 @@ def test_what_is_gone_upstream_is_counted_apart(desk: Desk) -> None:
     desk.look(Shown("v3", 30, "c"), id="two")
     desk.delete("two")
     with desk.mirror.read() as connection:
-        found = count_rows(connection, desk.lease.source_id)
+        found = count_rows(connection, [desk.lease.source_id])[desk.lease.source_id]
         events = connection.scalar(text("SELECT count(*) FROM events"))
     assert (found.records, found.records_deleted) == (2, 1)
     assert (found.versions, found.versions_missing) == (3, 1)

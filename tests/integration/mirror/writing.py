@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, insert, text, update
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
@@ -17,7 +17,7 @@ from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord, See
 from versionsync.ledger.schema import Field, Model
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.schema import leases
+from versionsync.mirror.schema import leases, sources
 from versionsync.mirror.tables.leases import Holder, Lease, acquire, release_in
 from versionsync.mirror.tables.models import upsert_schema
 from versionsync.mirror.tables.records import load_records
@@ -220,3 +220,15 @@ def seen_record(id: str = RECORD, **meta: Any) -> SeenRecord:
         "unpublishing_scheduled_at": None,
     }
     return SeenRecord(**defaults | meta)
+
+
+def add_source(tx: Connection, name: str, *, project_id: str) -> int:
+    """Add a source whose lease nobody holds, and return its id."""
+    values = {"project_name": name, "environment": "main", "follows_primary": True, "base_url": "http://x"}
+    id = tx.execute(
+        insert(sources)
+        .values(name=name, project_id=project_id, created_at=at(0), locales="[]", **values)
+        .returning(sources.c.id)
+    ).scalar_one()
+    tx.execute(insert(leases).values(source_id=id))
+    return id

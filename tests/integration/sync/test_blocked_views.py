@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import text
 
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.mirror.row_counts import count_rows
 from versionsync.mirror.tables.sources import sources_of
 from versionsync.status.model import SourceStatus, problems
 from versionsync.sync.report import Outcome
@@ -19,9 +18,7 @@ def attention(sync_env: SyncEnv) -> list[str]:
     """Return the problems that `status` shows."""
     with sync_env.mirror.read() as connection:
         (one,) = sources_of(connection)
-        status = SourceStatus(
-            source=one, row_counts=count_rows(connection, one.id), runs=(), lag=None, lease=None, daemon=None
-        )
+        status = SourceStatus(source=one, runs=(), lease=None, daemon=None)
         now = one.checkpoint.last_success_at or one.created_at
         return [problem.text for problem in problems(status.health(now), now)]
 

@@ -27,7 +27,7 @@ def problem(tmp_path: Path, text: str | bytes, *, mode: int = 0o600) -> ConfigEr
     ("text", "path", "meant"),
     [
         ("databse_url = 'x'\n", "databse_url", "database_url"),
-        ("[https]\nport = 1\n", "https", "http"),
+        ("# Nothing else.\n[https]\n", "https", "http"),
         (NAMED + "rate_limt = 3\n", "sources[0].rate_limt", "sources[0].rate_limit"),
         (NAMED + "Rate_Limit = 3\n", "sources[0].Rate_Limit", "sources[0].rate_limit"),
         (
@@ -41,7 +41,7 @@ def test_an_unknown_setting_names_the_nearest_known_one(tmp_path: Path, text: st
     error = problem(tmp_path, text)
     assert isinstance(error, UnknownSetting)
     assert (str(error), error.hint) == (
-        f"versionsync.toml: there is no setting {path}",
+        f"versionsync.toml, line {len(text.splitlines())}: there is no setting {path}",
         f"Did you mean {meant}?",
     )
 
@@ -89,8 +89,30 @@ def test_an_unknown_setting_that_is_near_to_none_lists_them_all(tmp_path: Path) 
 def test_a_wrong_value_is_told_with_its_path_and_what_is_expected(tmp_path: Path, text: str, message: str) -> None:
     error = problem(tmp_path, text)
     assert isinstance(error, InvalidSetting)
-    assert str(error).startswith("versionsync.toml: ")
+    assert str(error).startswith(f"versionsync.toml, line {len(text.splitlines())}: ")
     assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        ("", 3),
+        ("# [[sources]]\n\n", 5),
+        ('database_url = """\nsqlite:///\\\n[[sources]]\n"""\n', 7),
+        ("[[notifications]]\non = [\n  'stale',\n\n  'failing',\n]\nurl_env = 'X'\n", 10),
+    ],
+    ids=["first", "comments", "text of several lines", "list of several lines"],
+)
+@pytest.mark.parametrize("after", ["", "[http]\nport = 1\n", "[[sources]]\nname = 'shop'\n" * 40])
+def test_the_line_is_that_of_the_statement(tmp_path: Path, before: str, line: int, after: str) -> None:
+    """Whatever comes before and after it."""
+    error = problem(tmp_path, f"{before}{NAMED}rate_limit = 0\n{after}")
+    assert str(error).startswith(f"versionsync.toml, line {line}: sources[0].rate_limit must be ")
+
+
+def test_the_line_of_a_value_of_several_lines_is_its_first(tmp_path: Path) -> None:
+    error = problem(tmp_path, "[[notifications]]\nurl_env = 'X'\non = [\n  'stale',\n  'other',\n]\n")
+    assert str(error).startswith("versionsync.toml, line 3: notifications[0].on must be ")
 
 
 def test_a_wrong_value_is_never_repeated(tmp_path: Path) -> None:
@@ -101,23 +123,23 @@ def test_a_wrong_value_is_never_repeated(tmp_path: Path) -> None:
 
 def test_a_source_without_a_name_is_told_what_the_name_is_for(tmp_path: Path) -> None:
     error = problem(tmp_path, "[[sources]]\nenvironment = 'main'\n")
-    assert str(error) == "versionsync.toml: sources[0] has no name"
+    assert str(error) == "versionsync.toml, line 1: sources[0] has no name"
     assert error.hint.startswith("Add name = …: The name of this source")
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     error = problem(tmp_path, NAMED + "[[sources]]\nname = 'Web'\n")
-    assert str(error) == "versionsync.toml: sources[1].name: the name Web is taken by sources[0]"
+    assert str(error) == "versionsync.toml, line 4: sources[1].name: the name Web is taken by sources[0]"
 
 
 def test_a_token_given_twice_is_refused(tmp_path: Path) -> None:
     error = problem(tmp_path, NAMED + "api_token_env = 'A'\napi_token_file = 'b'\n")
-    assert str(error) == "versionsync.toml: sources[0] has api_token_env and api_token_file"
+    assert str(error) == "versionsync.toml, line 4: sources[0] has api_token_env and api_token_file"
 
 
 def test_a_database_given_twice_is_refused(tmp_path: Path) -> None:
     error = problem(tmp_path, "database_url = 'sqlite:///a'\ndatabase_url_file = 'b'\n")
-    assert str(error) == "versionsync.toml: database_url and database_url_file are both set"
+    assert str(error) == "versionsync.toml, line 2: database_url and database_url_file are both set"
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_what_is_no_database_url_is_refused_with_its_place_and_not_repeated(
         "--database": lambda: loads(database_url=url),
         "the variable VERSIONSYNC_DATABASE_URL": lambda: loads(environ={"VERSIONSYNC_DATABASE_URL": url}),
         "/url": lambda: loads(environ={"VERSIONSYNC_DATABASE_URL_FILE": str(tmp_path / "url")}).database_url(),
-        "local.toml: database_url": lambda: loads(local=f"database_url = '{url}'\n"),
+        "local.toml, line 1: database_url": lambda: loads(local=f"database_url = '{url}'\n"),
     }
     for place, read in places.items():
         with pytest.raises(InvalidSetting) as caught:

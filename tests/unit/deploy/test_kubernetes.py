@@ -12,12 +12,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from versionsync.config import load
+from versionsync.config import SYSTEM_FILE, load
+from versionsync.config.source_files import folder_of
 from versionsync.daemon.http.app import App
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"
 OLDEST = "1.31"
 """Where all that the manifests say is generally available."""
+HEARTBEAT_SECONDS = 10
+VALID_SECONDS = 30
+"""How long a daemon counts as alive after its last heartbeat."""
 NOT_OF_THE_CLUSTER = {"Kustomization", "Component", "ServiceMonitor"}
 SECRETS = {"api_token": "a-token", "database_url": "postgresql://versionsync@database/versionsync"}
 
@@ -73,6 +77,30 @@ def test_what_is_probed_is_answered() -> None:
     assert probed == {"/livez", "/readyz"}
     app = App(dict, None, redact=str)  # type: ignore[arg-type]  # nobody asks it for metrics here
     assert probed <= {resource.canonical for resource in app.web.router.resources()}
+
+
+def test_all_pods_work_and_one_may_be_missing() -> None:
+    """A rolling restart begins with a new pod, and waits until it has its share."""
+    deployment = manifest("Deployment")["spec"]
+    assert deployment["replicas"] == 3
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert deployment["minReadySeconds"] > HEARTBEAT_SECONDS
+    assert manifest("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_pod_has_the_time_to_hand_its_sources_over() -> None:
+    """It waits for the database no longer than that."""
+    assert pod()["terminationGracePeriodSeconds"] >= VALID_SECONDS
+
+
+def test_more_sources_are_where_the_program_looks_for_them() -> None:
+    """There need be none."""
+    (settings,) = (mount for mount in pod()["containers"][0]["volumeMounts"] if mount["name"] == "settings")
+    (sources,) = (mount for mount in pod()["containers"][0]["volumeMounts"] if mount["name"] == "sources")
+    assert SYSTEM_FILE.parent == Path(settings["mountPath"])
+    assert folder_of(SYSTEM_FILE) == Path(sources["mountPath"])
+    (volume,) = (volume for volume in pod()["volumes"] if volume["name"] == "sources")
+    assert volume["configMap"]["optional"] is True
 
 
 def test_everything_selects_the_pods() -> None:

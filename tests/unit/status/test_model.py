@@ -13,7 +13,7 @@ from versionsync.cli.exit_codes import BY_ERROR_KIND, ExitCode
 from versionsync.cli.views.status import exit_code
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.row_counts import LagQuantiles, SourceCounts
+from versionsync.mirror.row_counts import LagQuantiles
 from versionsync.mirror.tables.daemons import ActiveDaemon
 from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow
@@ -72,11 +72,10 @@ def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> Source
     )
     project = Project(id="1", name="x", environment="main", follows_primary=True, base_url="http://x")
     source = SourceRow(id=1, name="website", project=project, checkpoint=checkpoint, created_at=NOW)
-    nothing = SourceCounts(models=0, records=0, records_deleted=0, versions=0, versions_missing=0, events=0)
     lease = HeldLease(1, 1, HOLDER, NOW + MINUTE, False)
     if runs and runs[0].outcome == "running":
         known = {"lease": lease} | known
-    defaults = {"row_counts": nothing, "daemon_limit": LIMIT}
+    defaults = {"daemon_limit": LIMIT}
     return SourceStatus(source=source, runs=runs, **defaults | known)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from versionsync.config.source_files import folder_of
 from versionsync.systemd.units import Unit, UnitOptions, units_of
 
 WORST_EXPOSURE = 1.5
@@ -140,3 +141,9 @@ def test_an_end_that_starting_again_does_not_mend_is_final(timer: bool) -> None:
     else:
         assert "RestartPreventExitStatus=2 243" in lines
         assert {"RestartSec=5", "RestartSteps=6", "RestartMaxDelaySec=60", "StartLimitBurst=20"} <= set(lines)
+
+
+@pytest.mark.parametrize("instance", [None, "shop"])
+def test_more_sources_are_where_the_program_looks_for_them(instance: str | None) -> None:
+    options = UnitOptions(instance=instance)
+    assert folder_of(Path(options.settings)) == Path(options.sources)

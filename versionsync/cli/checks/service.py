@@ -86,6 +86,7 @@ def check_service(
     configuration = load(config=path, environ={})
     yield from _problems(lambda: _refuse_variables(configuration, path))
     if not options.user:
+        yield from _problems(lambda: _refuse_closed_files(configuration))
         yield from _problems(lambda: _refuse_inline_secrets(configuration, path))
     yield from _problems(lambda: _settings(configuration, options, path))
     if reads_secrets:
@@ -146,6 +147,16 @@ def _refuse_variables(configuration: Configuration, path: Path) -> None:
                 f"{path}: {where} names the variable {variable}, but a service does not see your shell's variables",
                 hint=f"Put the secret into a file beside {path.name}, and name the file: {name}_file.",
             )
+
+
+def _refuse_closed_files(configuration: Configuration) -> None:
+    """Raise NotAccessible if others cannot read a file with sources. (The settings file itself is made readable.)"""
+    for path in (file.path for file in configuration.source_files):
+        folder = path.parent
+        if not (folder.stat().st_mode & stat.S_IROTH and folder.stat().st_mode & stat.S_IXOTH):
+            raise NotAccessible(f"the service's user cannot read the folder {folder}", hint=f"Run: chmod 755 {folder}")
+        if not path.stat().st_mode & stat.S_IROTH:
+            raise NotAccessible(f"the service's user cannot read {path}", hint=f"Run: chmod 644 {folder}/*.toml")
 
 
 def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:

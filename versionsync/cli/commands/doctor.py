@@ -15,7 +15,7 @@ from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag
 from versionsync.config import ConfigError, SourceSettings
 from versionsync.config.checking import settings_of
-from versionsync.text import count
+from versionsync.text import count, some
 
 __all__ = ["doctor"]
 
@@ -81,8 +81,11 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
     except ConfigError as error:
         yield from_error("settings", error)
         return
-    names = ", ".join(source.name for source in configuration.sources)
+    names = some([source.name for source in configuration.sources])
     yield ok("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
+    if files := configuration.source_files:
+        of_each = some([f"{file.path.name} ({count(len(file.names), 'source')})" for file in files])
+        yield ok("settings", f"{count(len(files), 'file')} in {files[0].path.parent}: {of_each}")
     for found in configuration.warnings:
         yield warning("settings", found.message, found.hint)
     yield from _ignored_variables(session)

@@ -311,7 +311,7 @@ def _choose_environment(
 
 def _source(given: Mapping[str, str], name: str = "new") -> SourceSettings:
     """Return the source, checked as one of a settings file is. Raise a ConfigError."""
-    return check_table({"name": name} | dict(given), SourceSettings, file="what was given")
+    return check_table({"name": name} | dict(given), SourceSettings, where=lambda _: "what was given")
 
 
 def _try(session: CliContext, source: SourceSettings, token: Secret, *, shows_all: bool) -> _Project:

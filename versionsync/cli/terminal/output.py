@@ -197,6 +197,11 @@ class Output:
         """Whether results may be wider than the usual terminal: on a wide one, and in a file."""
         return self.results.width >= WIDE
 
+    @property
+    def height(self) -> int | None:
+        """How many lines of results fit on one screen. None: they are not for a screen."""
+        return self.results.height if self.results.is_terminal else None
+
     def symbol(self, good: bool | None) -> str:
         """Return ✓, ✗ or ! (None), or ASCII if the terminal cannot show them."""
         if good is None:

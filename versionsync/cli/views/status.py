@@ -1,7 +1,12 @@
-"""Shows the status of sources to people: all of one source, or a line for each and what needs attention."""
+"""Shows the status of sources to people: all of one source, or a line for each and what needs attention.
+
+Many sources begin with a summary and the worst of them, as many as fit the terminal.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -10,21 +15,26 @@ from versionsync.cli.exit_codes import ExitCode, exit_code_of_kind, most_severe
 from versionsync.cli.terminal.output import Cell, Column, Output
 from versionsync.status.as_json import snapshot_fields
 from versionsync.status.model import ProblemKind, SourceStatus
+from versionsync.status.ranking import HealthState, summary, summary_text
 from versionsync.status.snapshot import Snapshot
-from versionsync.text import ago, changes, count, duration, short_span, span, when
+from versionsync.text import ago, changes, count, duration, short_span, some, span, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.text import Text
 
-    from versionsync.mirror.row_counts import LagQuantiles
+    from versionsync.mirror.row_counts import LagQuantiles, SourceCounts
     from versionsync.mirror.tables.runs import RunRow
     from versionsync.mirror.tables.webhooks import WebhookRow
 
-__all__ = ["exit_code", "lines_of", "status_fields"]
+__all__ = ["exit_code", "fitting", "full_lines", "status_fields", "table_lines"]
 
 NAME_WIDTH: Final = 12
+SUMMARIZED: Final = 10
+"""More sources than this begin with a summary."""
+NAMED: Final = 3
+"""How many sources one line names that has something to say of several."""
 GOOD, BAD, FAINT = "green", "yellow", "dim"
 
 Fact = tuple[str, str]
@@ -43,9 +53,9 @@ def _exit_code_of(snapshot: Snapshot, one: SourceStatus) -> ExitCode:
 
 def exit_code(snapshot: Snapshot) -> ExitCode:
     """Return the most severe exit code of the sources, at least PARTIAL if one is not mirrored yet."""
-    has_all = bool(snapshot.sources) and not snapshot.unsynced
+    is_empty = not snapshot.sources and snapshot.chosen is None
     codes = [_exit_code_of(snapshot, one) for one in snapshot.sources]
-    return most_severe([*codes, ExitCode.OK if has_all else ExitCode.PARTIAL])
+    return most_severe([*codes, ExitCode.PARTIAL if is_empty or snapshot.unsynced else ExitCode.OK])
 
 
 def status_fields(snapshot: Snapshot, redact: Callable[[str], str]) -> dict[str, object]:
@@ -57,34 +67,92 @@ def status_fields(snapshot: Snapshot, redact: Callable[[str], str]) -> dict[str,
     return snapshot_fields(snapshot, redact, exit=exit_code(snapshot), exit_of=exit_of)
 
 
-def lines_of(
-    snapshot: Snapshot, output: Output, *, redact: Callable[[str], str], in_full: bool | None = None
+def full_lines(snapshot: Snapshot, output: Output, *, redact: Callable[[str], str]) -> list[Text]:
+    """Return all of each source as lines that fit the width of the terminal."""
+    lines: list[Text] = []
+    for number, one in enumerate(snapshot.sources):
+        lines += output.paragraph_lines() if number else []
+        lines += _in_full(snapshot, one, output, redact)
+    return lines + _unsynced(snapshot, output)
+
+
+def fitting(snapshot: Snapshot, output: Output, *, redact: Callable[[str], str]) -> int:
+    """Return how many of the sources, in the order of the snapshot, `table_lines` can show on one screen.
+
+    In a pipe or a file that is all of them, on a terminal at least one.
+    """
+    number = len(snapshot.sources)
+    if output.height is None:
+        return number
+    room = output.height - 1  # the prompt of the shell follows
+
+    def fits(number: int) -> bool:
+        return len(table_lines(snapshot, snapshot.sources[:number], output, redact=redact)) <= room
+
+    if number <= room and fits(number):
+        return number
+    return max(bisect_right(range(min(number, room) + 1), False, key=lambda one: not fits(one)) - 1, 1)
+
+
+def table_lines(
+    snapshot: Snapshot, shown: Sequence[SourceStatus], output: Output, *, redact: Callable[[str], str]
 ) -> list[Text]:
-    """Return a snapshot as lines that fit the terminal.
+    """Return a line for each source that is `shown`, and what needs attention, as lines that fit the terminal's width.
 
     Args:
-        snapshot: The snapshot.
+        snapshot: The snapshot, with all sources.
+        shown: The first of its sources.
         output: Knows the terminal.
         redact: Masks secrets in errors.
-        in_full: Whether to show all of each source instead of a table; None: only if there is a single one.
     """
     lines: list[Text] = []
-    if in_full or (in_full is None and len(snapshot.sources) == 1):
-        for number, one in enumerate(snapshot.sources):
-            lines += output.paragraph_lines() if number else []
-            lines += _in_full(snapshot, one, output, redact)
-    elif snapshot.sources:
-        lines += output.table_lines(*_table(snapshot, output))
-        for one in snapshot.sources:
-            for problem in snapshot.problems(one):
-                text = f"{output.symbol(None)} {one.source.name}: {redact(problem.text)}"
-                lines += output.paragraph_lines((text, BAD), hang=2)
-    for name in snapshot.unsynced:
-        text = f"{output.symbol(None)} {name}: not synced yet. Run: versionsync sync {name}"
-        lines += output.paragraph_lines((text, BAD), hang=2)
+    left_out = len(snapshot.sources) - len(shown)
+    if left_out or len(snapshot.sources) > SUMMARIZED:
+        lines += output.paragraph_lines((_summary(snapshot), "bold"))
+        lines += output.paragraph_lines((_daemons(snapshot), FAINT))
+    if shown:
+        lines += output.table_lines(*_table(snapshot, shown, output))
+    if left_out:
+        text = f"… and {left_out:,} more. Show them with a name, a pattern such as 'a*', or a pipe."
+        lines += output.paragraph_lines((text, FAINT))
+    said: dict[str, list[str]] = {}
+    for one in shown:
+        for problem in snapshot.problems(one):
+            said.setdefault(redact(problem.text), []).append(one.source.name)
+    for text, names in said.items():
+        lines += output.paragraph_lines((f"{output.symbol(None)} {some(names, limit=NAMED)}: {text}", BAD), hang=2)
+    lines += _unsynced(snapshot, output)
     if not lines:
-        lines += output.paragraph_lines("Nothing is mirrored yet. Run: versionsync sync")
+        what = "Nothing is mirrored yet. Run: versionsync sync"
+        lines += output.paragraph_lines(what if snapshot.chosen is None else f"No source is {snapshot.chosen}.")
     return lines
+
+
+def _summary(snapshot: Snapshot) -> str:
+    numbers = summary([*map(snapshot.state, snapshot.sources), *(HealthState.UNSYNCED for _ in snapshot.unsynced)])
+    running = sum(one.running is not None for one in snapshot.sources)
+    runs = f"; {count(running, 'run')} in progress" if running else ""
+    return f"{count(sum(numbers.values()), 'source')}: {summary_text(numbers)}{runs}"
+
+
+def _daemons(snapshot: Snapshot) -> str:
+    """Return how many of the sources each daemon runs, the busiest first."""
+    holders = Counter(str(one.daemon.holder) for one in snapshot.sources if one.daemon is not None and one.has_daemon)
+    if not holders:
+        return "daemons: none"
+    alone = len(snapshot.sources) - holders.total()
+    names = [f"{holder} ({number:,})" for holder, number in holders.most_common()]
+    return f"daemons: {some(names, limit=NAMED)}" + (f"; none ({alone:,})" if alone else "")
+
+
+def _unsynced(snapshot: Snapshot, output: Output) -> list[Text]:
+    """Return lines for sources that the database does not have: one for each, or for all if there are many."""
+    names = snapshot.unsynced
+    if len(names) <= NAMED:
+        texts = [f"{name}: not synced yet. Run: versionsync sync {name}" for name in names]
+    else:
+        texts = [f"{some(names, limit=NAMED)}: not synced yet. Run: versionsync sync"]
+    return [line for text in texts for line in output.paragraph_lines((f"{output.symbol(None)} {text}", BAD), hang=2)]
 
 
 def _in_full(snapshot: Snapshot, one: SourceStatus, output: Output, redact: Callable[[str], str]) -> Iterator[Text]:
@@ -102,7 +170,8 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     else:
         yield "project", f"{project.name or '–'} (id {project.id})"
         yield "environment", f"{project.environment}{' (the primary one)' if project.follows_primary else ''}"
-    yield "mirrored", _counts(one)
+    if one.details.row_counts is not None:
+        yield "mirrored", _counts(one.details.row_counts)
     complete = one.complete_as_of
     yield "complete", f"as of {when(complete)} UTC ({ago(complete, now)})" if complete else "never yet"
     if (days := one.retention_days) is not None:
@@ -110,8 +179,8 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     if (since := one.source.checkpoint.unexplained_change_since) is not None:
         yield "searching", f"for a change that no list shows, since {when(since)} UTC ({ago(since, now)})"
     yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
-    if one.last_changes:
-        yield "last change", _last_change(one.last_changes[0], now)
+    if one.details.last_changes:
+        yield "last change", _last_change(one.details.last_changes[0], now)
     if one.running is not None:
         yield "running", _current_run(one.running, now)
     if one.lease is not None and one.is_written:
@@ -122,16 +191,16 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
         yield "daemon", holder if one.has_daemon else f"none: {holder} ended unexpectedly"
     if one.webhook is not None and (webhook := _webhook(one.webhook, now)):
         yield "webhook", webhook
-    if one.lag is not None:
-        yield "lag", _lag(one.lag)
+    if one.details.lag is not None:
+        yield "lag", _lag(one.details.lag)
     if one.budget is not None:
         yield "budget", _budget(one)
-    elif one.daemon is not None or one.this_month:
-        yield "requests", f"{one.today:,} today, {one.this_month:,} this month; no budget"
+    elif one.daemon is not None or one.details.this_month:
+        sent = f"{one.details.today:,} today, {one.details.this_month:,} this month"
+        yield "requests", f"{sent}; no budget"
 
 
-def _counts(one: SourceStatus) -> str:
-    counts = one.row_counts
+def _counts(counts: SourceCounts) -> str:
     deleted = f" and {counts.records_deleted:,} deleted" if counts.records_deleted else ""
     missing = f" ({counts.versions_missing:,} no longer in DatoCMS)" if counts.versions_missing else ""
     parts = (
@@ -226,9 +295,11 @@ def _budget(one: SourceStatus) -> str:
     return f"{status.budget}{shared}: {numbers}, until {status.ends_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _table(snapshot: Snapshot, output: Output) -> tuple[Sequence[Column], list[list[Cell]]]:
+def _table(
+    snapshot: Snapshot, sources: Sequence[SourceStatus], output: Output
+) -> tuple[Sequence[Column], list[list[Cell]]]:
     """Return a row for each source. Budget and lag have a column if any source has them."""
-    sources, now = snapshot.sources, snapshot.at
+    now = snapshot.at
     columns = [
         Column(""),
         Column("source", shrinks=True),
@@ -237,21 +308,21 @@ def _table(snapshot: Snapshot, output: Output) -> tuple[Sequence[Column], list[l
         Column("last run"),
         Column("next run"),
     ]
-    has_lag, has_budget = any(one.lag for one in sources), any(one.budget for one in sources)
+    has_lag, has_budget = any(one.details.lag for one in sources), any(one.budget for one in sources)
     columns += [Column("lag", "right")] if has_lag else []
     columns += [Column("budget left", "right")] if has_budget else []
     rows: list[list[Cell]] = []
     for one in sources:
-        is_well = not snapshot.problems(one)
+        is_well, counts, lag = not snapshot.problems(one), one.details.row_counts, one.details.lag
         row: list[Cell] = [
             (output.symbol(True), GOOD) if is_well else (output.symbol(None), BAD),
             (one.source.name, "" if is_well else BAD),
-            f"{one.row_counts.versions:,}",
+            f"{counts.versions:,}" if counts is not None else "–",
             short_span(now - one.complete_as_of) + " ago" if one.complete_as_of else "never",
             _outcome(one, now),
             _when_next(one, now),
         ]
-        row += [short_span(one.lag.p50) if one.lag else "–"] if has_lag else []
+        row += [short_span(lag.p50) if lag else "–"] if has_lag else []
         row += [f"{one.budget.left:,}" if one.budget else "–"] if has_budget else []
         rows.append(row)
     return columns, rows

@@ -24,15 +24,27 @@ from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.health_client import reachable, url_of
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.page import page
-from versionsync.daemon.http.status import PROGRAM, identity, reasons, status
+from versionsync.daemon.http.status import (
+    PROGRAM,
+    REASONS,
+    SHOWN,
+    Selection,
+    identity,
+    reasons,
+    status,
+    survey,
+)
 from versionsync.daemon.http_listener import Limits, Listener, bind, max_connections
 from versionsync.daemon.worker_state import WorkerState
+from versionsync.status.ranking import HealthState
 from versionsync.status.snapshot import ActivityReader
+from versionsync.text import count
 
 __all__ = ["App", "serving"]
 
 SHUTDOWN_SECONDS: Final = 0.2
 ASK_SECONDS: Final = 1.0
+LIMIT_DIGITS: Final = 6
 LINGER_SECONDS: Final = 2.0
 """How long the unread rest of a body may take, so that its sender sees the response."""
 
@@ -110,24 +122,38 @@ class App:
         return _json(identity() | {"hanging": stuck}, status=503 if stuck else 200)
 
     async def _readyz(self, _: web.Request) -> web.StreamResponse:
-        found = [self._redact(reason) for reason in reasons(self._states(), datetime.now(UTC))]
-        return _json({"ready": not found, "reasons": found}, status=503 if found else 200)
+        found = reasons(self._states(), datetime.now(UTC))
+        named = [self._redact(reason) for reason in found[:REASONS]]
+        if len(found) > REASONS:
+            named.append(f"and {count(len(found) - REASONS, 'more source')}")
+        return _json({"ready": not found, "reasons": named}, status=503 if found else 200)
 
     async def _metrics_text(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await self._metrics.read(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        activity = {} if self._activity is None else await self._activity.read(list(self._states()))
-        fields = status(
-            self._states(),
-            started_at=self._started_at,
-            now=datetime.now(UTC),
-            redact=self._redact,
-            activity=activity,
-        )
+        found = survey(self._states(), datetime.now(UTC), _selection(request))
+        names = [state.name for state in found.shown]
+        activity = {} if self._activity is None else await self._activity.read(names)
+        fields = status(found, started_at=self._started_at, redact=self._redact, activity=activity)
         if request.query.get("format") != "json" and "text/html" in request.headers.get("Accept", ""):
-            return web.Response(text=page(fields), content_type="text/html", charset="utf-8")
+            return web.Response(
+                text=page(fields, finds="find" in request.query), content_type="text/html", charset="utf-8"
+            )
         return _json(fields)
+
+
+def _selection(request: web.Request) -> Selection:
+    """Return which sources a request asks for. Raises HTTPBadRequest, which says what is wrong."""
+    query = request.query
+    limit, states = query.get("limit", str(SHOWN)), [text for text in query.getall("state", []) if text]
+    if unknown := [text for text in states if text not in set(HealthState)]:
+        known = ", ".join(HealthState)
+        raise web.HTTPBadRequest(text=f"there is no state {unknown[0]!r}; there are: {known}\n")
+    if not limit.isascii() or not limit.isdigit() or len(limit) > LIMIT_DIGITS:
+        raise web.HTTPBadRequest(text="limit must be a whole number, 0 or more\n")
+    patterns = [text.strip() for text in query.getall("source", []) if text.strip()]
+    return Selection(states=[HealthState(text) for text in states], patterns=patterns, limit=int(limit))
 
 
 @asynccontextmanager

@@ -6,13 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from versionsync.daemon.worker_state import LogStatus, WorkerStatus
+from versionsync.status.ranking import HealthState
 from versionsync.text import changes, count, short_span, when
 
 __all__ = ["page"]
 
 REFRESH_SECONDS: Final = 5
+
+_BAD: Final = (HealthState.FAILING.value, HealthState.STALE.value, HealthState.ATTENTION.value)
+"""The states in which a person should act."""
+
+_FORM: Final = (
+    "<nav><form action=/status><input name=source placeholder='shop-*' aria-label='name or pattern' autofocus> "
+    "<button>Find</button> <a href=/status>all</a></form></nav>"
+)
 
 _CLASSES: Final = {
     WorkerStatus.STARTING.value: "new",
@@ -44,27 +54,31 @@ section > div { display: flex; justify-content: space-between; align-items: base
 .why { margin: 0.5rem 0; padding-left: 0.7rem; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
 .bad .why { border-left-color: var(--bad); }
 table { border-collapse: collapse; width: 100%; margin-top: 0.6rem; font-size: 0.87rem; }
-caption { text-align: left; color: var(--soft); } td { padding: 0 0.6rem 0 0; vertical-align: top; }
-td:last-child { padding: 0; overflow-wrap: anywhere; }
+caption { text-align: left; color: var(--soft); }
+td { padding: 0 0.6rem 0 0; vertical-align: top; white-space: nowrap; }
+td:last-child { padding: 0; overflow-wrap: anywhere; white-space: normal; }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: 0 0.5rem; margin: 0.5rem 0 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } progress { width: 8rem; }
-footer { margin-top: 1.5rem; }
+nav { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; margin: -0.5rem 0 1rem; }
+.more { margin-top: 1rem; } footer { margin-top: 1.5rem; }
 """
 
 
-def page(fields: Mapping[str, Any]) -> str:
-    """Return what `status` returned as HTML that reloads itself."""
+def page(fields: Mapping[str, Any], *, finds: bool = False) -> str:
+    """Return what `status` returned as HTML that reloads itself, or with a form to find sources."""
     now, sources = fields["at"], fields["sources"]
-    number = sum(map(_needs_attention, sources))
+    number = sum(fields["summary"][state] for state in _BAD)
+    refresh = "" if finds else f"<meta http-equiv=refresh content={REFRESH_SECONDS}>"
     title = f"({number}) versionsync" if number else "versionsync"
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content={REFRESH_SECONDS}>",
+        f"<!doctype html><html lang=en><meta charset=utf-8>{refresh}",
         "<meta name=viewport content='width=device-width'>",
         f"<title>{title}</title><style>{_STYLE}</style>",
-        f"<header><h1>versionsync</h1>{_summary(fields, number)}</header><main>",
-        # Sources that need attention come first; apart from that, the order is that of the settings.
-        *(_card(source, now) for source in sorted(sources, key=lambda source: not _needs_attention(source))),
-        f"</main><footer>Version {escape(fields['version'])}, process {fields['pid']}, ",
+        f"<header><h1>versionsync</h1>{_summary(fields, number)}</header>",
+        _FORM if finds else _states(fields),
+        "<main>",
+        *(_card(source, now) for source in sources),
+        f"</main>{_more(fields)}<footer>Version {escape(fields['version'])}, process {fields['pid']}, ",
         f"up for {short_span(now - fields['started_at'])}. As of {when(now)} UTC. ",
         "<a href='/status?format=json'>JSON</a> · <a href='/metrics'>metrics</a></footer></html>\n",
     ]
@@ -77,14 +91,39 @@ def _needs_attention(source: Mapping[str, Any]) -> bool:
 
 
 def _summary(fields: Mapping[str, Any], number: int) -> str:
-    sources = fields["sources"]
-    if not sources:
+    total = sum(fields["summary"].values())
+    if not total:
         return "<p class='state bad'>no sources</p>"
     if number:
-        return f"<p class='state bad'>{number} of {len(sources)} need attention</p>"
+        return f"<p class='state bad'>{number:,} of {total:,} need attention</p>"
     if not fields["ready"]:
         return "<p class='state'>starting</p>"
     return "<p class='state good'>all is well</p>"
+
+
+def _states(fields: Mapping[str, Any]) -> str:
+    """Return links to the sources in each state, the worst first, for a daemon with several."""
+    if sum(fields["summary"].values()) <= 1:
+        return ""
+    links = [
+        f"<a href='/status?state={state}'>{number:,} {state}</a>"
+        for state, number in fields["summary"].items()
+        if number
+    ]
+    selection = fields["selection"]
+    chosen = [escape(text) for text in (*selection["state"], *selection["source"])]
+    shown = f"shown: {', '.join(chosen)} ({selection['matching']:,}) · <a href='/status'>all</a>" if chosen else ""
+    return f"<nav><span>{' · '.join(links)}</span><span>{shown}</span></nav>"
+
+
+def _more(fields: Mapping[str, Any]) -> str:
+    """Return how many sources are left out, with a link to them."""
+    selection, shown = fields["selection"], len(fields["sources"])
+    if not (left := selection["matching"] - shown):
+        return ""
+    query = [("state", one) for one in selection["state"]] + [("source", one) for one in selection["source"]]
+    link = escape(f"/status?{urlencode([*query, ('limit', 4 * max(shown, 25))])}")
+    return f"<p class=more>{shown:,} are shown, the worst first. <a href='{link}'>{left:,} more</a></p>"
 
 
 def _card(source: Mapping[str, Any], now: datetime) -> str:

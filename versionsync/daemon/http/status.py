@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,11 +12,16 @@ from versionsync import __version__
 from versionsync.daemon.worker_state import WorkerState
 from versionsync.status.as_json import activity_fields, budget_fields
 from versionsync.status.model import not_ready_reason, problems
+from versionsync.status.ranking import HealthState, matches, state_of, summary
 from versionsync.status.snapshot import Activity
 
-__all__ = ["PROGRAM", "identity", "reasons", "status"]
+__all__ = ["PROGRAM", "REASONS", "SHOWN", "Selection", "Survey", "identity", "reasons", "status", "survey"]
 
 PROGRAM: Final = "versionsync"
+SHOWN: Final = 100
+"""How many sources are shown unless another number is asked for."""
+REASONS: Final = 50
+"""How many sources `/readyz` names."""
 _NO_ACTIVITY: Final[Mapping[str, Any]] = {"counts": None, "last_runs": [], "last_changes": []}
 
 
@@ -31,29 +36,96 @@ def reasons(states: Mapping[str, WorkerState], now: datetime) -> list[str]:
     return [f"{name}: {reason}" for name, reason in found.items() if reason is not None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which sources to show.
+
+    Attributes:
+        states: Only those in these states. Empty: in any.
+        patterns: Only those whose name fits one of these patterns. Empty: all.
+        limit: At most this many.
+    """
+
+    states: Sequence[HealthState] = ()
+    patterns: Sequence[str] = ()
+    limit: int = SHOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """All sources of the daemon at one moment, and which of them are shown.
+
+    Attributes:
+        now: The moment.
+        summary: How many sources are in each state.
+        ready: Whether each is as fresh as it should be.
+        selection: What was asked for.
+        matching: How many sources were asked for.
+        shown: The first of these, the worst first.
+    """
+
+    now: datetime
+    summary: Mapping[HealthState, int]
+    ready: bool
+    selection: Selection
+    matching: int
+    shown: Sequence[WorkerState]
+
+
+def survey(states: Mapping[str, WorkerState], now: datetime, selection: Selection | None = None) -> Survey:
+    """Return how many sources are in each state, and those to show. Sources in the same state keep their order."""
+    selection = selection or Selection()
+    found = [
+        (state_of(problems(health, now), is_standby=health.is_standby), state)
+        for state, health in ((state, state.health(now)) for state in states.values())
+    ]
+    matching = [
+        (each, state)
+        for each, state in found
+        if (not selection.states or each in selection.states)
+        and (not selection.patterns or matches(state.name, selection.patterns))
+    ]
+    ranks = {each: number for number, each in enumerate(HealthState)}
+    matching.sort(key=lambda pair: ranks[pair[0]])
+    return Survey(
+        now=now,
+        summary=summary(each for each, _ in found),
+        ready=not reasons(states, now),
+        selection=selection,
+        matching=len(matching),
+        shown=[state for _, state in matching[: selection.limit]],
+    )
+
+
 def status(
-    states: Mapping[str, WorkerState],
+    found: Survey,
     *,
     started_at: datetime,
-    now: datetime,
     redact: Callable[[str], str],
     activity: Mapping[str, Activity] | None = None,
 ) -> dict[str, Any]:
-    """Return everything that is known.
+    """Return the summary, and everything that is known of the sources to show.
 
     Args:
-        states: The state of each source.
+        found: All sources, and which to show.
         started_at: When the daemon started.
-        now: The time.
         redact: Masks secrets in errors.
-        activity: What the database has of each source.
+        activity: What the database has of each source that is shown.
     """
+    selection = found.selection
     return {
         **identity(),
-        "at": now,
+        "at": found.now,
         "started_at": started_at,
-        "ready": not reasons(states, now),
-        "sources": [_source(state, now, redact, (activity or {}).get(name)) for name, state in states.items()],
+        "ready": found.ready,
+        "summary": {state.value: number for state, number in found.summary.items()},
+        "selection": {
+            "state": [state.value for state in selection.states],
+            "source": list(selection.patterns),
+            "limit": selection.limit,
+            "matching": found.matching,
+        },
+        "sources": [_source(state, found.now, redact, (activity or {}).get(state.name)) for state in found.shown],
     }
 
 

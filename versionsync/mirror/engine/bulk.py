@@ -6,13 +6,13 @@ SQLAlchemy compiles a statement once and says how to convert each value. The row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import ColumnElement, Connection, Dialect, true
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from versionsync.mirror.engine.driver_errors import our_errors
@@ -20,13 +20,14 @@ from versionsync.mirror.engine.driver_errors import our_errors
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["IDS_AT_ONCE", "SqlRow", "chunked", "copy_many", "field_names", "insert_together", "run_many"]
+__all__ = ["IDS_AT_ONCE", "SqlRow", "among", "chunked", "copy_many", "field_names", "insert_together", "run_many"]
 
 ROWS_AT_ONCE = 500
 STATEMENT_ROWS = (ROWS_AT_ONCE, 100, 20, 4)  # few sizes, so that the driver finds each statement prepared
 VARIABLES = 32_766  # the most that a statement of SQLite may have, since 3.32
 CHARACTERS_AT_ONCE = 1024 * 1024
 IDS_AT_ONCE = 500
+MAX_PARAMETERS = 20_000
 
 T = TypeVar("T")
 SqlRow = Sequence[Any]
@@ -122,6 +123,14 @@ def chunked(items: Iterable[T], size: int = IDS_AT_ONCE) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def among(column: ColumnElement[int], ids: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that `column` is one of `ids`.
+
+    For more ids than a database takes parameters (32,766 on SQLite) it is always true: the caller ignores the rest.
+    """
+    return column.in_(ids) if len(ids) <= MAX_PARAMETERS else true()
 
 
 def field_names(row: type, *besides: str) -> tuple[str, ...]:

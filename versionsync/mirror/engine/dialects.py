@@ -8,14 +8,30 @@ from __future__ import annotations
 import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Engine, MetaData, Table, insert, literal_column, or_, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    MetaData,
+    Select,
+    Table,
+    desc,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SetColumnComment, SetTableComment
@@ -41,6 +57,9 @@ __all__ = [
     "name_in_sql",
     "text_in_sql",
 ]
+
+Condition: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
+"""Returns a condition on the rows of a table, or of an alias of it."""
 
 OWN_VIEW: Final = "view by versionsync"
 """The mark of a view that versionsync made: in its SQL text on SQLite, in its comment on PostgreSQL."""
@@ -125,6 +144,14 @@ class Dialect(ABC):
 
     def notify(self, tx: Connection, message: str) -> None:  # noqa: B027 - for one database only
         """Send a message to all processes that listen, when this transaction is committed."""
+
+    @abstractmethod
+    def newest(self, table: Table, owners: Table, limit: int, condition: Condition = lambda _: true()) -> Select[Any]:
+        """Return a SELECT of the newest rows of `table` of each of `owners`, at most `limit` each, in any order.
+
+        `table` has a `source_id` and an `id` that rises, with an index on both; `owners` are the sources. A condition
+        on the owners can be added to the SELECT. `condition` is that of the rows.
+        """
 
     @abstractmethod
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -258,6 +285,14 @@ class Sqlite(Dialect):
     def now(self, *, seconds: int = 0) -> ColumnElement[datetime]:
         # SQLite knows milliseconds; the width is that of every time in the mirror.
         return literal_column(f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', '{seconds:+d} seconds') || '000Z')", UtcTime())
+
+    def newest(self, table: Table, owners: Table, limit: int, condition: Condition = lambda _: true()) -> Select[Any]:
+        # SQLite has no LATERAL, but reads the oldest of these rows once for each owner, and then a part of the index.
+        counted = table.alias("counted")
+        ordered = select(counted.c.id).where(counted.c.source_id == owners.c.id, condition(counted))
+        oldest = ordered.order_by(desc(counted.c.id)).limit(1).offset(limit - 1).scalar_subquery()
+        is_new = (table.c.source_id == owners.c.id) & (table.c.id >= func.coalesce(oldest, 0))
+        return select(*table.c).select_from(owners).join(table, is_new).where(condition(table))
 
     def insert(self, table: Table) -> sqlite.Insert:
         return sqlite.insert(table)
@@ -419,6 +454,12 @@ class Postgres(Dialect):
 
     def now(self, *, seconds: int = 0) -> ColumnElement[datetime]:
         return literal_column(f"(clock_timestamp() + interval '{seconds:d} seconds')", UtcTime())
+
+    def newest(self, table: Table, owners: Table, limit: int, condition: Condition = lambda _: true()) -> Select[Any]:
+        # Without LATERAL the server reads the whole table, and looks for the oldest of these rows once for each row.
+        own = select(*table.c).where(table.c.source_id == owners.c.id, condition(table))
+        newest = own.order_by(desc(table.c.id)).limit(limit).lateral("newest")
+        return select(*newest.c).select_from(owners).join(newest, true())
 
     def notify(self, tx: Connection, message: str) -> None:
         tx.execute(self.NOTIFY, {"message": message})

@@ -27,6 +27,7 @@ from versionsync.mirror.schema.column_helpers import (
     identifier,
     json,
     metadata,
+    partial,
     source,
     text,
     timestamp,
@@ -93,6 +94,13 @@ runs = Table(
         name="ck_runs_error_kind_is_known",
     ),
     Index("runs_in_order", "source_id", "id"),
+    # An idle source has thousands of runs that changed nothing between two that did.
+    Index(
+        "runs_with_changes",
+        "source_id",
+        "id",
+        **partial("versions_inserted + versions_changed + events_written > 0"),
+    ),
     comment="Every sync of a source: its cost, its results and its outcome.",
     sqlite_autoincrement=True,
 )

@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select, update
 
-from versionsync.mirror.engine.bulk import IDS_AT_ONCE, chunked
+from versionsync.mirror.engine.bulk import IDS_AT_ONCE, among, chunked
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import daemons, source_claims, sources, webhook_log_cursors, webhook_queue
@@ -32,6 +32,7 @@ __all__ = [
     "DaemonRow",
     "Renewal",
     "active_daemon",
+    "active_daemons",
     "add_claims",
     "claim_rows",
     "daemon_rows",
@@ -285,8 +286,14 @@ def invalid_cursors(connection: Connection, daemon_id: int) -> dict[int, datetim
 
 def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:
     """Return the daemon that claims a source, alive or not; None: none does."""
-    row = connection.execute(
+    return active_daemons(connection, [source_id]).get(source_id)
+
+
+def active_daemons(connection: Connection, source_ids: Collection[int]) -> dict[int, ActiveDaemon]:
+    """Return the daemons that claim sources, alive or not, by source, with one query."""
+    rows = connection.execute(
         select(
+            source_claims.c.source_id,
             daemons.c.holder,
             daemons.c.expires_at,
             _flag(daemons.c.expires_at <= dialect_of(connection).now()),
@@ -294,18 +301,22 @@ def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None
             source_claims.c.next_check_reason,
         )
         .join(daemons, daemons.c.id == source_claims.c.daemon_id)
-        .where(source_claims.c.source_id == source_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    holder = Holder.from_json(row[0])
-    return ActiveDaemon(
-        holder=holder,
-        expires_at=row[1],
-        is_expired=bool(row[2]) or holder.is_known_dead(),
-        next_check_at=row[3],
-        next_check_reason=row[4],
+        .where(among(source_claims.c.source_id, source_ids))
     )
+    holders: dict[str, tuple[Holder, bool]] = {}  # one daemon claims many sources
+    found = {}
+    for id, text, expires_at, expired, next_check_at, next_check_reason in rows:
+        if text not in holders:
+            holders[text] = (holder := Holder.from_json(text)), holder.is_known_dead()
+        holder, is_dead = holders[text]
+        found[id] = ActiveDaemon(
+            holder=holder,
+            expires_at=expires_at,
+            is_expired=bool(expired) or is_dead,
+            next_check_at=next_check_at,
+            next_check_reason=next_check_reason,
+        )
+    return found
 
 
 _RELEASED: Final[Mapping[str, None]] = {"daemon_id": None, "next_check_at": None, "next_check_reason": None}

@@ -6,12 +6,14 @@ its epoch has passed, and writes nothing. Only the database's clock decides when
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, case, select, update
 
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.bulk import among
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.holder import Holder
@@ -26,6 +28,7 @@ __all__ = [
     "acquire",
     "assert_and_renew",
     "current",
+    "current_of",
     "free_lease",
     "lock_free",
     "release",
@@ -149,15 +152,22 @@ def release_in(tx: Connection, lease: Lease) -> None:
 
 def current(connection: Connection, source_id: int) -> HeldLease | None:
     """Return the lease of a source, or None if no process holds it."""
+    return current_of(connection, [source_id]).get(source_id)
+
+
+def current_of(connection: Connection, source_ids: Collection[int]) -> dict[int, HeldLease]:
+    """Return the leases of sources that some process holds, by source, with one query."""
     is_expired = case((leases.c.expires_at <= dialect_of(connection).now(), 1), else_=0)
-    row = connection.execute(
-        select(leases.c.epoch, leases.c.holder, leases.c.expires_at, is_expired).where(
-            leases.c.source_id == source_id, leases.c.holder.is_not(None)
+    rows = connection.execute(
+        select(leases.c.source_id, leases.c.epoch, leases.c.holder, leases.c.expires_at, is_expired).where(
+            among(leases.c.source_id, source_ids), leases.c.holder.is_not(None)
         )
-    ).one_or_none()
-    if row is None or row[1] is None or row[2] is None:
-        return None
-    return HeldLease(source_id, row[0], Holder.from_json(row[1]), row[2], bool(row[3]))
+    )
+    return {
+        id: HeldLease(id, epoch, Holder.from_json(holder), expires_at, bool(expired))
+        for id, epoch, holder, expires_at, expired in rows
+        if holder is not None and expires_at is not None
+    }
 
 
 def free_lease(connection: Connection, source_id: int) -> FreeLease | None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, desc, exists, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    delete,
+    desc,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
-from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.bulk import among, field_names
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.schema import runs, version_rewrites
+from versionsync.mirror.schema import runs, sources, version_rewrites
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = [
@@ -24,8 +37,9 @@ __all__ = [
     "finish_run",
     "has_written_since",
     "interrupt_stale_runs",
-    "last_changes",
+    "last_changes_of",
     "last_runs",
+    "last_runs_of",
     "start_run",
     "update_run",
 ]
@@ -175,26 +189,56 @@ def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime)
     ).rowcount
 
 
-def last_runs(
-    connection: Connection, source_id: int | None = None, *, limit: int = 20, besides: str | None = None
-) -> list[RunRow]:
-    """Return the newest runs of a source, or of all (None), newest first.
-
-    At most `limit`; runs whose `error_kind` is `besides` are included but not counted.
-    """
-    counted = select(runs.c.id).where(runs.c.error_kind.is_distinct_from(besides) if besides else true())
-    query = select(runs).order_by(desc(runs.c.id))
+def last_runs(connection: Connection, source_id: int | None = None, *, limit: int = 20) -> list[RunRow]:
+    """Return the newest runs of a source, or of all (None), newest first."""
+    query = select(runs).order_by(desc(runs.c.id)).limit(limit)
     if source_id is not None:
-        counted, query = (each.where(runs.c.source_id == source_id) for each in (counted, query))
-    oldest = counted.order_by(desc(runs.c.id)).limit(1).offset(limit - 1).scalar_subquery()
-    return [_row(row) for row in connection.execute(query.where(runs.c.id >= func.coalesce(oldest, 0)))]
-
-
-def last_changes(connection: Connection, source_id: int, *, limit: int) -> list[RunRow]:
-    """Return the newest runs of a source that wrote a version or an event, newest first."""
-    wrote = (runs.c.versions_inserted > 0) | (runs.c.versions_changed > 0) | (runs.c.events_written > 0)
-    query = select(runs).where(runs.c.source_id == source_id, wrote).order_by(desc(runs.c.id)).limit(limit)
+        query = query.where(runs.c.source_id == source_id)
     return [_row(row) for row in connection.execute(query)]
+
+
+def last_runs_of(
+    connection: Connection, source_ids: Collection[int], *, limit: int, besides: str | None = None
+) -> dict[int, list[RunRow]]:
+    """Return the newest runs of each source, newest first. A source without runs is left out.
+
+    One or two queries read them for all sources.
+
+    Args:
+        connection: The database.
+        source_ids: The sources.
+        limit: How many runs of each.
+        besides: An `error_kind`. If there are runs of that kind among them, the newest `limit` others are there, too.
+    """
+    query = dialect_of(connection).newest(runs, sources, limit)
+    found = {row.id: row for row in connection.execute(query.where(among(sources.c.id, source_ids)))}
+    if missing := {row.source_id for row in found.values() if besides is not None and row.error_kind == besides}:
+        query = dialect_of(connection).newest(
+            runs, sources, limit, lambda table: table.c.error_kind.is_distinct_from(besides)
+        )
+        found |= {row.id: row for row in connection.execute(query.where(among(sources.c.id, missing)))}
+    return _by_source(found.values())
+
+
+def last_changes_of(connection: Connection, source_ids: Collection[int], *, limit: int) -> dict[int, list[RunRow]]:
+    """Return the newest runs of each source that wrote a version or an event, newest first, with one query."""
+    query = dialect_of(connection).newest(runs, sources, limit, _wrote)
+    return _by_source(connection.execute(query.where(among(sources.c.id, source_ids))))
+
+
+def _by_source(rows: Iterable[Row[Any]]) -> dict[int, list[RunRow]]:
+    found: dict[int, list[RunRow]] = {}
+    for row in sorted(rows, key=lambda row: row.id, reverse=True):
+        found.setdefault(row.source_id, []).append(_row(row))
+    return found
+
+
+def _wrote(table: FromClause) -> ColumnElement[bool]:
+    """Return whether a run changed something.
+
+    The index `runs_with_changes` has these runs. SQLite uses it only for the same condition, without parameters.
+    """
+    return table.c.versions_inserted + table.c.versions_changed + table.c.events_written > literal_column("0")
 
 
 def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.bulk import among, field_names
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import webhook_log_cursors, webhook_queue, webhooks
 
@@ -31,7 +31,7 @@ __all__ = [
     "record_gap",
     "save_cursor",
     "save_webhooks",
-    "webhook_row",
+    "webhook_rows",
 ]
 
 
@@ -192,12 +192,14 @@ class WebhookRow:
         return self.is_used and self.undelivered_changes >= SILENT_AFTER_CHANGES
 
 
-def webhook_row(connection: Connection, source_id: int) -> WebhookRow | None:
-    """Return the state of a source's webhook, or None if no daemon has reported it yet."""
-    columns = (webhooks.c[name] for name in field_names(WebhookRow, "waiting"))
-    waiting = select(func.count()).where(webhook_queue.c.source_id == source_id).scalar_subquery().label("waiting")
-    row = connection.execute(select(*columns, waiting).where(webhooks.c.source_id == source_id)).one_or_none()
-    return None if row is None else WebhookRow(**row._asdict())
+def webhook_rows(connection: Connection, source_ids: Collection[int]) -> dict[int, WebhookRow]:
+    """Return the state of each source's webhook with one query. One of which no daemon has reported is left out."""
+    names = field_names(WebhookRow, "waiting")
+    of_this = webhook_queue.c.source_id == webhooks.c.source_id
+    waiting = select(func.count()).where(of_this).scalar_subquery().label("waiting")
+    query = select(webhooks.c.source_id, waiting, *(webhooks.c[name] for name in names))
+    rows = connection.execute(query.where(among(webhooks.c.source_id, source_ids))).mappings()
+    return {row["source_id"]: WebhookRow(**{name: row[name] for name in names}, waiting=row["waiting"]) for row in rows}
 
 
 def record_call(tx: Connection, source_id: int, *, at: datetime) -> None:

@@ -138,6 +138,30 @@ def test_broken_settings_are_the_only_finding(cli: Cli, tmp_path: Path) -> None:
     assert finding["hint"] == "Did you mean sources[0].name?"
 
 
+def test_files_with_sources_are_listed(cli: Cli, tmp_path: Path) -> None:
+    """The first twenty, and how many more there are."""
+    (tmp_path / "versionsync.toml").touch()
+    (tmp_path / "sources.d").mkdir()
+
+    def listed() -> list[str]:
+        found = cli("doctor", "--json", DATOCMS_API_TOKEN="<token>").json["findings"]
+        return [finding["message"] for finding in found if finding["check"] == "settings"]
+
+    for name, sources in (("b", "cd"), ("a", "x")):
+        text = "".join(f"[[sources]]\nname = '{source}'\n" for source in sources)
+        (tmp_path / "sources.d" / f"{name}.toml").write_text(text)
+    assert listed() == [
+        "versionsync.toml; sources: x, c, d",
+        "2 files in sources.d: a.toml (1 source), b.toml (2 sources)",
+    ]
+    for number in range(30):
+        (tmp_path / "sources.d" / f"n{number:02}.toml").write_text(f"[[sources]]\nname = 's{number:02}'\n")
+    settings, files = listed()
+    assert settings.endswith(", s15, s16 and 13 more")
+    assert files.startswith("32 files in sources.d: a.toml (1 source), ")
+    assert files.endswith(", n17.toml (1 source) and 12 more")
+
+
 def test_a_variable_that_the_file_makes_void_is_worth_knowing(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'x'\n")
     ran = cli("doctor", "--json", VERSIONSYNC_ENVIRONMENT="main")

@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from sqlite3 import OperationalError
 from subprocess import Popen
@@ -183,6 +184,39 @@ def test_settings_are_read_again_and_bad_ones_refused(
     refused = [json.loads(line) for line in err.splitlines() if "settings.refused" in line]
     assert len(refused) == 1
     assert "nonsense" in refused[0]["reason"]
+
+
+def test_sighup_reads_the_files_with_sources_again(
+    tmp_path: Path, upstream: SimulatorThread, at: dict[str, str]
+) -> None:
+    """One that is new, one that is wrong, and one that is gone."""
+    (tmp_path / "versionsync.toml").write_text("")
+    folder = tmp_path / "sources.d"
+    folder.mkdir()
+
+    def write(name: str, more: str = "") -> None:
+        text = f'[[sources]]\nname = "{name}"\nbase_url = "{upstream.url}"\nrate_limit = "none"\n{more}'
+        (folder / f"{name}.toml").write_text(text)
+
+    def known() -> list[str]:
+        return [name for (name,) in rows(tmp_path / "versionsync.db", "select name from sources order by id")]
+
+    write("one")
+    with running("run", cwd=tmp_path, **at) as process:
+        eventually(lambda: known() == ["one"])
+        write("two", more="nonsense = 1\n")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        (refused,) = islice((line for line in process.stderr if "settings.refused" in line), 1)
+        write("two")
+        (folder / "one.toml").unlink()
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: known() == ["one", "two"])
+        _, err = stop(process)
+    assert process.returncode == 0
+    assert json.loads(refused)["reason"].endswith("two.toml, line 5: there is no setting sources[0].nonsense")
+    (reloaded,) = (line for line in err.splitlines() if "settings.reloaded" in line)
+    assert json.loads(reloaded)["sources"] == 1
 
 
 def test_wrong_settings_are_told_at_once(cli: Cli, tmp_path: Path) -> None:

@@ -507,6 +507,22 @@ def test_a_file_with_a_password_of_a_database_is_not_made_readable(etc: Etc, url
     assert "0123456789abcdef" not in str(caught.value)
 
 
+def test_files_with_sources_that_the_service_could_not_read_are_refused(etc: Etc) -> None:
+    folder = etc.paths.settings / "sources.d"
+    folder.mkdir(mode=0o755)
+    file = folder / "shop.toml"
+    file.write_text('[[sources]]\nname = "shop"\napi_token_file = "web.token"\n')
+    file.chmod(0o644)
+    etc.check()
+    file.chmod(0o600)
+    with pytest.raises(NotAccessible, match=r"user cannot read .*shop\.toml") as caught:
+        etc.check()
+    assert caught.value.hint == f"Run: chmod 644 {folder}/*.toml"
+    folder.chmod(0o711)
+    with pytest.raises(NotAccessible, match=r"user cannot read the folder .*sources\.d"):
+        etc.check()
+
+
 def test_a_folder_of_settings_that_is_shut_is_refused(etc: Etc) -> None:
     etc.paths.settings.chmod(0o700)
     with pytest.raises(NotAccessible, match="others may not enter"):

@@ -11,7 +11,7 @@ from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import version_count
 from tests.integration.cli.worlds import blog
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables.usage import requests_since
+from versionsync.mirror.tables.usage import requests_by_source
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
 
@@ -38,7 +38,7 @@ def test_what_is_sent_by_hand_is_counted_for_the_budget(cli: Cli, at: dict[str, 
         (source,) = cli("sync", "--json", *arguments, **at).json["sources"]
         sent += 0 if arguments == ("--dry-run",) else source["counts"]["requests"]
         with Mirror.open(str(tmp_path / "versionsync.db")) as mirror, mirror.read() as connection:
-            assert requests_since(connection, 1, since=date.min) == sent
+            assert requests_by_source(connection, [1], since=date.min)[1] == sent
 
 
 def test_json_is_one_object_and_nothing_else(cli: Cli, at: dict[str, str]) -> None:

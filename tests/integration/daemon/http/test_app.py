@@ -216,15 +216,16 @@ async def test_status_is_json_for_programs_and_a_page_for_people(sync_env: SyncE
         page = await one.http.get("/status", headers=BROWSER)
         again = await one.http.get("/status?format=json", headers=BROWSER)
         home = await one.http.get("/", follow_redirects=True)
-    website, broken = fields["sources"]
-    assert [source["source"] for source in fields["sources"]] == ["website", "broken"]
+    broken, website = fields["sources"]
+    assert [source["source"] for source in fields["sources"]] == ["broken", "website"]  # the worst first
+    assert {state: number for state, number in fields["summary"].items() if number} == {"failing": 1, "well": 1}
     assert website["state"] == "active"
     assert website["total"]["versions_inserted"] == 1
     assert (website["counts"]["records"], website["counts"]["versions"]) == (1, 1)
     assert website["last_runs"][0]["outcome"] == "succeeded"
     assert [run["counts"]["versions_inserted"] for run in website["last_changes"]] == [1]
     assert broken["error_kind"] == "refused"
-    assert (broken["counts"], broken["last_runs"]) == (None, [])
+    assert (broken["counts"]["records"], broken["last_runs"][0]["outcome"]) == (0, "failed")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "<h2>website</h2>" in page.text
@@ -243,7 +244,7 @@ async def test_status_answers_without_a_database(sync_env: SyncEnv, monkeypatch:
     monkeypatch.setattr("versionsync.status.snapshot.WAIT_SECONDS", 0.1)
     async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
-        monkeypatch.setattr(ActivityReader, "_read", lambda *_: released.wait(60))
+        monkeypatch.setattr(ActivityReader, "_read", lambda *_: (released.wait(60), {})[1])
         fields = (await one.http.get("/status")).json()
         released.set()
     assert fields["sources"][0]["counts"] is None
@@ -314,3 +315,38 @@ async def test_a_port_that_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> 
     error = await refusal("127.0.0.1", 80)
     assert "this user may not listen on port 80" in str(error)
     assert "1024" in error.hint
+
+
+@asynccontextmanager
+async def served_states(number: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve this many sources, whose first runs are not finished yet."""
+    names, now = map(str, range(number)), datetime.now(UTC)
+    states = {name: WorkerState(name=name, max_staleness=60, since=now) for name in names}
+    app = App(lambda: states, Metrics(lambda: states, now=lambda: datetime.now(UTC)), redact=str)
+    async with (
+        serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
+        httpx.AsyncClient(base_url=url) as http,
+    ):
+        yield http
+
+
+async def test_the_status_of_many_sources_is_bounded() -> None:
+    async with served_states(1000) as http:
+        whole = (await http.get("/status")).json()
+        assert (len(whole["sources"]), whole["summary"]["starting"]) == (100, 1000)
+        assert (await http.get("/status?limit=0")).json()["sources"] == []
+        all_of_them = (await http.get("/status?limit=2000")).json()
+        assert len(all_of_them["sources"]) == all_of_them["selection"]["matching"] == 1000
+        found = (await http.get("/status?state=starting&state=failing&source=99*")).json()
+        assert [source["source"] for source in found["sources"]] == ["99", *(f"99{n}" for n in range(10))]
+        assert (await http.get("/status?state=failing")).json()["selection"]["matching"] == 0
+        ready = (await http.get("/readyz")).json()
+        assert (len(ready["reasons"]), ready["reasons"][-1]) == (51, "and 950 more sources")
+
+
+@pytest.mark.parametrize("query", ["state=dead", "limit=-1", "limit=many", "limit=9999999"])
+async def test_a_wrong_query_is_answered_with_what_is_wrong(query: str) -> None:
+    async with served_states(1) as http:
+        answer = await http.get(f"/status?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    assert query.split("=")[0] in answer.text

@@ -16,14 +16,14 @@ from versionsync.mirror.tables.webhooks import (
     record_call,
     record_gap,
     save_webhooks,
-    webhook_row,
+    webhook_rows,
 )
 
 
 def row_of(desk: Desk) -> WebhookRow:
     """What is known of the source's webhook."""
     with desk.mirror.read() as connection:
-        row = webhook_row(connection, desk.lease.source_id)
+        row = webhook_rows(connection, [desk.lease.source_id]).get(desk.lease.source_id)
     assert row is not None
     return row
 
@@ -40,7 +40,7 @@ def say(
 def test_without_a_daemon_nothing_is_known(desk: Desk) -> None:
     """Not even that it is absent."""
     with desk.mirror.read() as connection:
-        assert webhook_row(connection, desk.lease.source_id) is None
+        assert webhook_rows(connection, [desk.lease.source_id]) == {}
 
 
 def test_what_the_daemon_says_replaces_what_it_said(desk: Desk) -> None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.page import page
-from versionsync.daemon.http.status import status
+from versionsync.daemon.http.status import Selection, status, survey
 from versionsync.daemon.worker_state import LogStatus, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.row_counts import SourceCounts
 from versionsync.mirror.tables.runs import COUNTS, Counts, RunRow
+from versionsync.status.ranking import HealthState
 from versionsync.status.snapshot import Activity
 from versionsync.sync.report import Progress
 
@@ -28,12 +29,13 @@ def well(name: str = "well", **more: object) -> WorkerState:
     return state
 
 
-def shown(*states: WorkerState, activity: Mapping[str, Activity] | None = None) -> str:
+def shown(
+    *states: WorkerState, activity: Mapping[str, Activity] | None = None, selection: Selection | None = None
+) -> str:
     """Return the page about these sources."""
     fields = status(
-        {state.name: state for state in states},
+        survey({state.name: state for state in states}, NOW, selection),
         started_at=NOW - timedelta(hours=3),
-        now=NOW,
         redact=lambda text: text.replace("secret", "***"),
         activity=activity,
     )
@@ -141,3 +143,48 @@ def test_totals_runs_and_changes_of_the_database_are_shown() -> None:
 
 def test_without_a_database_the_page_has_no_tables() -> None:
     assert "<table" not in shown(well())
+
+
+def many() -> list[WorkerState]:
+    """Return 300 sources, of which every hundredth is failing."""
+
+    def one(number: int) -> WorkerState:
+        name = f"site-{number:03}"
+        if number % 100:
+            return well(name)
+        return well(name, status=WorkerStatus.FAILING, error_kind=ErrorKind.REFUSED, error="no", failures=3)
+
+    return [one(number) for number in range(1, 301)]
+
+
+def names(text: str) -> list[str]:
+    return re.findall("<h2>(.*?)</h2>", text)
+
+
+def test_many_sources_are_summed_up_and_the_worst_are_shown() -> None:
+    text = shown(*many())
+    assert names(text) == ["site-100", "site-200", "site-300", *(f"site-{n:03}" for n in range(1, 98))]
+    assert "3 of 300 need attention" in text
+    assert "<a href='/status?state=failing'>3 failing</a> · <a href='/status?state=well'>297 well</a>" in text
+    assert "100 are shown, the worst first. <a href='/status?limit=400'>200 more</a>" in text
+    assert len(text) < 150_000
+
+
+def test_sources_can_be_chosen_by_state_and_name() -> None:
+    failing = shown(*many(), selection=Selection(states=[HealthState.FAILING]))
+    assert names(failing) == ["site-100", "site-200", "site-300"]
+    assert "shown: failing (3) · <a href='/status'>all</a>" in failing
+    assert "more</a>" not in failing
+    found = shown(*many(), selection=Selection(patterns=["SITE-?10", "<b>"], limit=2))
+    assert names(found) == ["site-010", "site-110"]
+    assert "shown: SITE-?10, &lt;b&gt; (3)" in found
+    assert "href='/status?source=SITE-%3F10&amp;source=%3Cb%3E&amp;limit=100'>1 more</a>" in found
+    assert "3 of 300 need attention" in found
+
+
+def test_the_page_with_a_form_does_not_reload() -> None:
+    """It would take away what is typed."""
+    fields = status(survey({}, NOW), started_at=NOW, redact=str)
+    assert "http-equiv=refresh" in page(fields)
+    assert "http-equiv=refresh" not in page(fields, finds=True)
+    assert "<input name=source" in page(fields, finds=True)
