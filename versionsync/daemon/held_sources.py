@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -13,7 +14,7 @@ from versionsync.mirror.tables.webhooks import WebhookUpdate
 
 __all__ = ["HeldSources"]
 
-LOGGED_BY_NAME = 5
+LOGGED_BY_NAME: Final = 5
 """Up to this many sources that change hands at once are logged by name too."""
 
 
@@ -117,7 +118,7 @@ class HeldSources:
                 del self._leaving[worker.name]
             if not task.cancelled():
                 if (error := task.exception()) is not None:
-                    self._log.error("source.stuck", source=worker.name, error=repr(error), exc_info=error)
+                    self._log.error("helper.failed", helper="hand_over", error=repr(error), exc_info=error)
                 self._released()
 
         task.add_done_callback(ended)

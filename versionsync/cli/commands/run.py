@@ -21,8 +21,8 @@ def run(
 ) -> None:
     """Keep the mirror up to date: a daemon that mirrors each change soon after it happens.
 
-    Ctrl-C or SIGTERM stops it within two seconds; the next start continues. SIGHUP reloads the settings. If you start a
-    second one on the same database, it waits and takes over when the first one ends.
+    Ctrl-C or SIGTERM stops it within two seconds; the next start continues. SIGHUP reloads the settings. Several on
+    one PostgreSQL database divide the sources. On SQLite a second one waits, and takes over when the first one ends.
 
     Examples:
         # Mirror all sources until you press Ctrl-C.
