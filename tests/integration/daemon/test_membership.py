@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 from sqlalchemy import update
+from structlog.testing import CapturingLogger
 
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
 from versionsync.daemon import membership as membership_module
@@ -283,9 +284,45 @@ async def test_a_heartbeat_that_fails_changes_nothing(disturbed: DisturbedMirror
         raise TransactionLost("the database is unavailable")
 
     (one,) = await started(members, disturbed, *TEN)
-    disturbed.plant(away, moment=Moment.BEFORE, side=Side.READ, times=1_000_000)
+    disturbed.plant(away, moment=Moment.BEFORE, side=Side.WRITE, times=1_000_000)
     assert not await one.membership.beat()
     assert one.running == frozenset(TEN)
     disturbed.leave_alone()
     assert await one.membership.beat()
     assert one.running == frozenset(TEN)
+
+
+async def test_a_start_without_a_database_is_logged_once(disturbed: DisturbedMirror, members: list[Member]) -> None:
+    """No run can report it: the daemon does not know yet which sources are its own."""
+
+    def away(_: object) -> None:
+        raise TransactionLost("the database is unavailable")
+
+    one, logger = Member(disturbed, *TEN), CapturingLogger()
+    members.append(one)
+    one.membership._log = structlog.wrap_logger(logger, processors=[])
+    disturbed.plant(away, moment=Moment.BEFORE, side=Side.WRITE, times=1_000_000)
+    for _ in range(3):
+        assert not await one.membership.beat()
+    disturbed.leave_alone()
+    assert await one.beat() == frozenset(TEN)
+    lines = [(call.method_name, call.kwargs["event"]) for call in logger.calls if call.method_name != "debug"]
+    assert lines == [("warning", "daemons.unknown"), ("info", "daemons.known")]
+
+
+async def test_a_check_waits_for_a_heartbeat_if_the_last_one_has_expired(
+    mirror: Mirror, members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may have been suspended, and another daemon may have the source."""
+    now = 1000.0
+    monkeypatch.setattr(membership_module.time, "monotonic", lambda: now)
+    one, two = await started(members, mirror, *TEN, number=2)
+    now += VALID_SECONDS
+    attempts = one.membership.attempts
+    await one.membership.confirm()
+    assert one.membership.attempts == attempts
+    now += 1
+    expire(mirror, one)
+    await two.beat()
+    await one.membership.confirm()
+    assert (one.membership.attempts, one.running) == (attempts + 1, frozenset())
