@@ -106,6 +106,17 @@ class Daemon:
         return self._held.names
 
     @property
+    def runs_waiting(self) -> int:
+        """How many runs wait for a place."""
+        return len(self._queue.places.waiting)
+
+    @property
+    def daemons_alive(self) -> int | None:
+        """How many daemons live, by the last heartbeat; None: there was none yet."""
+        last = self.membership.last
+        return None if last is None else last.daemons
+
+    @property
     def states(self) -> Mapping[str, WorkerState]:
         """The state of each source. Any thread may ask: a reload may change the workers meanwhile."""
         return {name: worker.state for name, worker in tuple(self.workers.items())}

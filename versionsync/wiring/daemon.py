@@ -179,6 +179,8 @@ async def run_daemon(
         scheduler=daemon.scheduler,
         now=lambda: datetime.now(UTC),
         holds=lambda state: state.name in daemon.held,
+        runs_waiting=lambda: daemon.runs_waiting,
+        daemons_alive=lambda: daemon.daemons_alive,
     )
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
     app = App(

@@ -152,7 +152,7 @@ class Metrics(Collector):
         scheduler: Counts the jobs.
         holds: Returns whether this daemon runs a source. Default: it is not on standby.
         runs_waiting: Returns how many runs wait for a place. None: there is no such number.
-        daemons_alive: Returns how many daemons are alive. None: it is not known.
+        daemons_alive: Returns how many daemons are alive, or None if it is not known yet.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Metrics(Collector):
         scheduler: SourceScheduler | None = None,
         holds: Callable[[WorkerState], bool] = _is_held,
         runs_waiting: Callable[[], int] | None = None,
-        daemons_alive: Callable[[], int] | None = None,
+        daemons_alive: Callable[[], int | None] | None = None,
     ) -> None:
         self._states = states
         self._holds = holds

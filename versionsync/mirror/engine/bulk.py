@@ -24,10 +24,10 @@ __all__ = ["IDS_AT_ONCE", "SqlRow", "among", "chunked", "copy_many", "field_name
 
 ROWS_AT_ONCE = 500
 STATEMENT_ROWS = (ROWS_AT_ONCE, 100, 20, 4)  # few sizes, so that the driver finds each statement prepared
-VARIABLES = 32_766  # the most that a statement of SQLite may have, since 3.32
 CHARACTERS_AT_ONCE = 1024 * 1024
 IDS_AT_ONCE = 500
-MAX_PARAMETERS = 20_000
+IDS_IN_A_CONDITION = 20_000
+MAX_PARAMETERS = 32_766  # of SQLite, since 3.32; PostgreSQL takes twice as many
 
 T = TypeVar("T")
 SqlRow = Sequence[Any]
@@ -77,7 +77,7 @@ def insert_together(tx: Connection, statement: Insert, columns: tuple[str, ...],
     that reading and planning in the other threads gain nothing from it: one of many rows leaves them a core.
     """
     prepared = _prepare(statement, columns, tx.dialect)
-    sizes = [size for size in STATEMENT_ROWS if size * len(prepared.parameters) <= VARIABLES]
+    sizes = [size for size in STATEMENT_ROWS if size * len(prepared.parameters) <= MAX_PARAMETERS]
     count = 0
     for chunk in _bounded(rows, columns):
         count += len(chunk)
@@ -128,9 +128,9 @@ def chunked(items: Iterable[T], size: int = IDS_AT_ONCE) -> Iterator[list[T]]:
 def among(column: ColumnElement[int], ids: Collection[int]) -> ColumnElement[bool]:
     """Return the condition that `column` is one of `ids`.
 
-    For more ids than a database takes parameters (32,766 on SQLite) it is always true: the caller ignores the rest.
+    For more ids than every database takes as parameters it is always true: the caller ignores the rest.
     """
-    return column.in_(ids) if len(ids) <= MAX_PARAMETERS else true()
+    return column.in_(ids) if len(ids) <= IDS_IN_A_CONDITION else true()
 
 
 def field_names(row: type, *besides: str) -> tuple[str, ...]:
