@@ -140,11 +140,7 @@ async def test_two_that_both_believe_to_have_a_source_do_no_harm(sync_env: SyncE
     await eventually(lambda: one.daemon.held | two.daemon.held == {"website"})
     holder, other = (one, two) if one.daemon.held else (two, one)
 
-    async def no_beat(**_: object) -> bool:
-        return True
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(other.daemon.membership, "beat", no_beat)
+    async with other.daemon.membership._turn:  # no heartbeat ends its belief
         other.daemon.workers["website"].begin(99, complete_as_of=None)
         post(sync_env)
         await eventually(lambda: is_mirrored(sync_env))

@@ -159,7 +159,7 @@ async def test_a_service_that_never_answers_delays_nothing(sync_env: SyncEnv) ->
             await eventually(lambda: listener.heard)
             for title in ("two", "three"):
                 post(sync_env, title)
-                await eventually(lambda: is_mirrored(sync_env))
+                await eventually(lambda: is_mirrored(sync_env, source_id=2))
             await eventually(lambda: daemon.told("warning", "notification.failed"))
         (line,) = daemon.told("warning", "notification.failed")
         assert line["reason"] == "no answer within 0.5 s"
