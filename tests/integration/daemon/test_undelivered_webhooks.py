@@ -14,7 +14,7 @@ from tests.integration.daemon.test_webhook_log_poller import register
 from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.http.status import reasons, status
+from versionsync.daemon.http.status import reasons, status, survey
 from versionsync.daemon.worker_state import LogStatus, WorkerState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_rows
 from versionsync.sync.report import Outcome
@@ -50,7 +50,7 @@ async def test_a_webhook_that_no_longer_reports_is_noticed(sync_env: SyncEnv) ->
             id = await edit(sync_env)
             await eventually(partial(_has_undelivered, state(), number + 1))
         now = datetime.now(UTC)
-        (fields,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
+        (fields,) = status(survey(watched.daemon.states, now), started_at=now, redact=str)["sources"]
         assert fields["webhooks"]["is_silent"]
         assert "its webhook no longer reports changes" in fields["attention"]
         assert list(reasons(watched.daemon.states, now)) == []
