@@ -44,7 +44,7 @@ class Settings:
             'name = "website"',
             f'base_url = "{self.upstream}"',
             f"max_staleness = {self.max_staleness}",
-            f"webhook_log = {str(self.reads_log).lower()}",
+            f"poll_webhook_log = {str(self.reads_log).lower()}",
             *(['webhook_password_env = "BENCHMARK_PASSWORD"'] if self.receives else []),
             "[http]",
             f"port = {self.port}",
