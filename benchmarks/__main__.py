@@ -10,6 +10,7 @@ __all__ = ["main"]
 NAMES = (
     "requests",
     "following",
+    "fleet",
     "speed",
     "official",
     "memory",
@@ -33,7 +34,9 @@ def main() -> None:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--small", action="store_true", help="a tenth of everything: a minute or two in all")
     size.add_argument(
-        "--large", action="store_true", help="memory and copies at a million versions, five minutes of pace"
+        "--large",
+        action="store_true",
+        help="memory and copies at a million versions, a thousand sources, five minutes of pace",
     )
     parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
     arguments = parser.parse_args()
@@ -47,6 +50,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
+    from benchmarks.fleet import measure as fleet
     from benchmarks.history import blame, diff, export, grep, projections, questions
     from benchmarks.tables import Table
 
@@ -54,6 +58,7 @@ def main() -> None:
     benches: dict[str, Callable[[Databases], list[Table]]] = {
         "requests": lambda made: requests.measure(made, small=small),
         "following": lambda made: following.measure(made, small=small),
+        "fleet": lambda made: fleet.measure(made, small=small, large=large),
         "speed": lambda made: speed.measure(made, small=small),
         "official": lambda made: speed.measure_beside_official_client(made, small=small, large=large),
         "memory": lambda made: memory.measure(made, small=small, large=large),
