@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ __all__ = ["Daemon", "Fleet", "fleet", "name_of", "settings_of"]
 MAX_STALENESS = 120
 PASSWORD = "of the benchmark, long"
 READY_SECONDS = 120.0
+PROBE_SECONDS = 0.5
+ANSWER_SECONDS = 5.0
 
 
 def name_of(project: int) -> str:
@@ -64,6 +66,7 @@ class Fleet:
         self.running: dict[int, Daemon] = {}
         self.numbers: dict[int, int] = {}
         self.killed: dict[int, float] = {}
+        self._listening: set[int] = set()
 
     async def start(self, number: int) -> Daemon:
         """Start the daemon with this number; it may have run before."""
@@ -87,7 +90,7 @@ class Fleet:
 
     async def stop(self, number: int) -> float:
         """End a daemon cleanly; return how many seconds that took."""
-        began, daemon = time.monotonic(), self.running.pop(number)
+        began, daemon = time.monotonic(), self._pop(number)
         with suppress(ProcessLookupError):
             daemon.process.terminate()
         try:
@@ -98,18 +101,27 @@ class Fleet:
 
     async def kill(self, number: int) -> None:
         """End a daemon with SIGKILL."""
-        await self._kill(self.running.pop(number))
+        await self._kill(self._pop(number))
+
+    def listening(self) -> Mapping[int, int]:
+        """Return the ports of the running daemons that have answered `probe`, by their numbers."""
+        return {number: daemon.port for number, daemon in self.running.items() if daemon.pid in self._listening}
+
+    async def probe(self, http: aiohttp.ClientSession) -> None:
+        """Ask new daemons whether they live until they say so, without an end, as a balancer of load does."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            for daemon in list(self.running.values()):
+                if daemon.pid not in self._listening and await _answers(http, daemon, "/livez"):
+                    self._listening.add(daemon.pid)
 
     async def is_ready(self, http: aiohttp.ClientSession, number: int) -> bool:
         """Wait until a daemon says that it is ready. Return False if it does not within READY_SECONDS."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                url = f"http://127.0.0.1:{self.running[number].port}/readyz"
-                async with http.get(url, timeout=aiohttp.ClientTimeout(5)) as answer:
-                    if answer.status == 200:
-                        return True
-            await asyncio.sleep(0.5)
+            if await _answers(http, self.running[number], "/readyz"):
+                return True
+            await asyncio.sleep(PROBE_SECONDS)
         return False
 
     def log_of(self, number: int) -> Path:
@@ -124,6 +136,11 @@ class Fleet:
             for line in self.log_of(number).read_text(errors="replace").splitlines()
         )
         return Counter(problem for line in lines if (problem := _problem_of(line)) is not None)
+
+    def _pop(self, number: int) -> Daemon:
+        daemon = self.running.pop(number)
+        self._listening.discard(daemon.pid)
+        return daemon
 
     async def _kill(self, daemon: Daemon) -> None:
         with suppress(ProcessLookupError):
@@ -156,6 +173,16 @@ async def fleet(*, upstream: str, database: str, sources: Sequence[int]) -> Asyn
             yield made
         finally:
             await asyncio.gather(*(made.stop(number) for number in list(made.running)))
+
+
+async def _answers(http: aiohttp.ClientSession, daemon: Daemon, path: str) -> bool:
+    """Return whether a daemon answers with 200."""
+    url = f"http://127.0.0.1:{daemon.port}{path}"
+    try:
+        async with http.get(url, timeout=aiohttp.ClientTimeout(ANSWER_SECONDS)) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def _problem_of(line: str) -> str | None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -98,13 +98,14 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
             questions,
             upstream=upstream.url,
             places=phases.places(),
-            receivers=lambda: {number: daemon.port for number, daemon in daemons.running.items()},
+            receivers=daemons.listening,
             random=Random(1),
         )
-        watching = asyncio.create_task(edits.watch())
+        watching = [asyncio.create_task(work) for work in (edits.watch(), daemons.probe(http))]
         _progress("people edit")
         own_share = await phases.calls(edits, every=size.every)
         made, seconds, results, unseen = edits.made, edits.seconds, edits.results, edits.unseen
+        edits.start_again()
         _progress(f"{unseen} of {made} edits are not seen; daemons come and go")
         async with phases.editing(edits, every=2 * size.every):
             changes = [
@@ -118,9 +119,9 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
         restarts = await phases.restart_all(edits, every=size.every)
         _progress(f"{restarts.unseen} edits are not seen; all mirrors are compared")
         truth = await phases.truth(edits)
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         return _Seen(
             cold=cold,
             idle=idle,
@@ -174,10 +175,10 @@ def _cold(cold: Cold, size: _Size) -> Table:
             "requests",
             "least",
             "wasted",
-            "beside another daemon's",
+            "at once",
             "CPU of the daemons",
-            "of PostgreSQL",
-            "of the simulator",
+            "PostgreSQL",
+            "simulator",
         ),
         [
             [
@@ -195,8 +196,9 @@ def _cold(cold: Cold, size: _Size) -> Table:
         (
             f"Each source has {RECORDS} records with {VERSIONS} versions, {LIMIT} requests in 3 s, and 50 to 300 ms an "
             "answer. Requests are those until the first success of each source. The least is what one daemon needs for "
-            f"one source, times {thousands(size.sources)}. There were at most {cold.connections} connections to "
-            f"PostgreSQL{failed}.",
+            f"one source, times {thousands(size.sources)}. At once: requests that began while another daemon's for the "
+            "same source was in progress. There were at most "
+            f"{cold.connections} connections to PostgreSQL{failed}.",
         ),
     )
 
@@ -248,19 +250,19 @@ def _changes(changes: Sequence[Change], size: _Size) -> Table:
     return Table(
         f"Sources of each daemon when daemons come and go, {thousands(size.sources)} in all",
         (
-            "what happens",
+            "",
             "before",
-            *(f"after {seconds} s" for seconds in SHOWN_SECONDS),
+            *(f"{seconds} s later" for seconds in SHOWN_SECONDS),
             "divided after",
-            "longest without a check",
+            "longest unchecked",
             "runs at once",
             "requests at once",
         ),
         [_change(change, size) for change in changes],
         (
             "Divided: every source is held by a living daemon, and none has more than one above its share, rounded up. "
-            "At once: runs and requests that began while another daemon's of the same source was in progress. People "
-            "edit meanwhile.",
+            "Unchecked: the longest time between the beginnings of two runs of a source. At once: runs and requests "
+            "that began while another daemon's of the same source was in progress. People edit meanwhile.",
         ),
     )
 
@@ -287,10 +289,10 @@ def _restarts(restarts: Restarts, size: _Size) -> Table:
         f"Three daemons are restarted one after the other, {thousands(size.sources)} sources",
         (
             "a restart takes",
-            "became ready",
-            "sources afterwards",
+            "ready",
+            "sources",
             "requests",
-            "longest without a check",
+            "longest unchecked",
             "runs at once",
             "requests at once",
             "edits not seen",
@@ -309,7 +311,10 @@ def _restarts(restarts: Restarts, size: _Size) -> Table:
                 _results(restarts.results),
             ]
         ],
-        (f"Each is restarted when the one before it is ready. Afterwards: {size.durations.change:.0f} s later.",),
+        (
+            "Each is restarted when the one before it is ready, while people edit. Sources: those of each daemon "
+            f"{size.durations.change:.0f} s after the last restart. Requests: its share of them in that time.",
+        ),
     )
 
 
