@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -101,7 +101,8 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
             receivers=daemons.listening,
             random=Random(1),
         )
-        watching = [asyncio.create_task(work) for work in (edits.watch(), daemons.probe(http))]
+        for work in (edits.watch(), daemons.probe(http)):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
         _progress("people edit")
         own_share = await phases.calls(edits, every=size.every)
         made, seconds, results, unseen = edits.made, edits.seconds, edits.results, edits.unseen
@@ -119,9 +120,6 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
         restarts = await phases.restart_all(edits, every=size.every)
         _progress(f"{restarts.unseen} edits are not seen; all mirrors are compared")
         truth = await phases.truth(edits)
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
         return _Seen(
             cold=cold,
             idle=idle,
@@ -136,6 +134,13 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
             problems=daemons.problems(),
             load=os.getloadavg()[2],
         )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task that never ends by itself, and wait until it has; an error of it is an error of the benchmark."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _least(http: aiohttp.ClientSession, database: Database, upstream: Upstream, *, last: int) -> int:
