@@ -80,11 +80,14 @@ class Edits:
         """Forget the figures, not what is pending."""
         self.seconds, self.results, self.made = [], Counter(), 0
 
-    async def edit(self, *, every: float) -> None:
-        """Edit without an end, every so many seconds on average; each edit calls a daemon at once."""
+    async def edit(self, until: asyncio.Event, *, every: float) -> None:
+        """Edit every so many seconds on average; each edit calls a daemon at once. Calls in progress end at last."""
         async with asyncio.TaskGroup() as calls:
-            while True:
-                await asyncio.sleep(self._random.expovariate(1 / every))
+            while not until.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._random.expovariate(1 / every)):
+                        await until.wait()
+                        return
                 calls.create_task(self._edit_and_call())
 
     async def watch(self) -> None:

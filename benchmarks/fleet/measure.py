@@ -110,10 +110,10 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
         _progress(f"{unseen} of {made} edits are not seen; daemons come and go")
         async with phases.editing(edits, every=2 * size.every):
             changes = [
-                await phases.change("a fourth joins", lambda: daemons.start(FOURTH)),
-                await phases.change("one leaves (SIGTERM)", lambda: daemons.stop(FIRST[0])),
-                await phases.change("one is killed (SIGKILL)", lambda: daemons.kill(FIRST[1])),
-                await phases.change("another one joins", lambda: daemons.start(FIRST[0])),
+                await phases.change("a fourth joins", daemons.start(FOURTH), joins=True),
+                await phases.change("one leaves (SIGTERM)", daemons.stop(FIRST[0])),
+                await phases.change("one is killed (SIGKILL)", daemons.kill(FIRST[1])),
+                await phases.change("another one joins", daemons.start(FIRST[0]), joins=True),
             ]
         await edits.until_seen(2 * MAX_STALENESS)
         _progress(f"{edits.unseen} edits are not seen; each daemon is restarted")
@@ -218,15 +218,20 @@ def _idle(idle: Idle, size: _Size) -> Table:
         rows.append([name, f"{1000 * cpu:.0f} ms", f"{1000 * cpu / size.sources:.2f} ms", *shown])
     daemons = sum(cpu for name, cpu in idle.cpu.items() if name in idle.sizes)
     rows.append(["all daemons", f"{1000 * daemons:.0f} ms", f"{1000 * daemons / size.sources:.2f} ms", "", "", ""])
-    checks = idle.runs / size.sources / idle.seconds * 60
+    checks = idle.runs / idle.seconds
+    each = [
+        f"{1000 * cpu / checks:.1f} ms of {who}" if checks else "-"
+        for cpu, who in ((daemons, "CPU"), (idle.cpu["PostgreSQL"], "PostgreSQL"))
+    ]
     return Table(
         f"Nobody edits {thousands(size.sources)} sources for {idle.seconds:.0f} s",
         ("", "CPU a second", "a source", "threads", "descriptors", "memory"),
         rows,
         (
             f"PostgreSQL ends {idle.transactions / size.sources:.2f} transactions a second for each source, over "
-            f"{idle.connections} connections. A source is checked {checks:.1f} times a minute: soon after the start "
-            f"more often than max_staleness = {MAX_STALENESS} asks for.",
+            f"{idle.connections} connections. A source is checked {60 * checks / size.sources:.1f} times a minute: "
+            f"soon after the start more often than max_staleness = {MAX_STALENESS} asks for. All taken together, a check "
+            f"costs {' and '.join(each)}.",
         ),
     )
 
@@ -267,7 +272,8 @@ def _changes(changes: Sequence[Change], size: _Size) -> Table:
         (
             "Divided: every source is held by a living daemon, and none has more than one above its share, rounded up. "
             "Unchecked: the longest time between the beginnings of two runs of a source. At once: runs and requests "
-            "that began while another daemon's of the same source was in progress. People edit meanwhile.",
+            "that began while another daemon's of the same source was in progress. A daemon that joins counts from the "
+            "moment at which it listens. People edit meanwhile.",
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ __all__ = ["Change", "Cold", "Durations", "Idle", "Phases", "Restarts", "Truth"]
 SAMPLE_SECONDS = 0.5
 SEEN_SECONDS = 150.0
 """Longer than max_staleness: by then each source has been checked, whether a call was lost or not."""
+LISTENING_SECONDS = 120.0
 BEFORE_SECONDS = 300.0
 """Runs that began so long before a phase are read with it, since pauses begin with them."""
 
@@ -180,15 +181,16 @@ class Phases:
         await edits.until_seen(SEEN_SECONDS)
         return meter.own_share()
 
-    async def change(self, what: str, change: Callable[[], object]) -> Change:
-        """Let something happen to the daemons, and watch what follows. `change` may return an awaitable."""
+    async def change(self, what: str, change: Awaitable[object], *, joins: bool = False) -> Change:
+        """Let something happen to the daemons, and watch what follows. One that joins counts from when it listens."""
         samples, since = list[Sample](), time.time()
         async with self._sampling(samples):
             await asyncio.sleep(2 * SAMPLE_SECONDS)
             at = time.time()
-            done = change()
-            if asyncio.iscoroutine(done):
-                await done
+            await change
+            if joins:
+                await self._until_listening()
+                at = time.time()
             await asyncio.sleep(max(at + self._durations.change - time.time(), 0))
         return await self._changed(what, at, samples, since)
 
@@ -245,15 +247,14 @@ class Phases:
     @asynccontextmanager
     async def editing(self, edits: Edits, *, every: float) -> AsyncIterator[None]:
         """People edit while the block runs; what became of it is watched until the next block begins."""
-        before = edits.made
-        task = asyncio.create_task(edits.edit(every=every))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            self.edited += edits.made - before
+        before, until = edits.made, asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(edits.edit(until, every=every))
+            try:
+                yield
+            finally:
+                until.set()
+        self.edited += edits.made - before
 
     async def _changed(self, what: str, at: float, samples: Sequence[Sample], since: float) -> Change:
         until = time.time()
@@ -296,6 +297,13 @@ class Phases:
             connections = max(connections, self._questions.connections())
             await asyncio.sleep(SAMPLE_SECONDS)
         return connections
+
+    async def _until_listening(self) -> None:
+        """Wait until every running daemon answers: a busy machine takes a while to start one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING_SECONDS):
+                while len(self._fleet.listening()) < len(self._fleet.running):  # noqa: ASYNC110 - the fleet polls too
+                    await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _requests_since(self, since: float) -> list[Span]:
         """Return the requests that began since then; `source` is the place of its project."""
