@@ -230,7 +230,7 @@ def _idle(idle: Idle, size: _Size) -> Table:
         (
             f"PostgreSQL ends {idle.transactions / size.sources:.2f} transactions a second for each source, over "
             f"{idle.connections} connections. A source is checked {60 * checks / size.sources:.1f} times a minute: "
-            f"soon after the start more often than max_staleness = {MAX_STALENESS} asks for. All taken together, a check "
+            f"soon after the start more often than max_staleness = {MAX_STALENESS} asks for. All in all, a check "
             f"costs {' and '.join(each)}.",
         ),
     )
