@@ -85,6 +85,7 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
         daemons = await stack.enter_async_context(
             fleet(upstream=upstream.url, database=database.url, sources=range(size.sources))
         )
+        stack.push_async_callback(_cancelled, asyncio.create_task(daemons.probe(http)))
         phases = Phases(
             daemons, http, database, questions, upstream, sources=range(size.sources), durations=size.durations
         )  # fmt: skip
@@ -101,8 +102,7 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
             receivers=daemons.listening,
             random=Random(1),
         )
-        for work in (edits.watch(), daemons.probe(http)):
-            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        stack.push_async_callback(_cancelled, asyncio.create_task(edits.watch()))
         _progress("people edit")
         own_share = await phases.calls(edits, every=size.every)
         made, seconds, results, unseen = edits.made, edits.seconds, edits.results, edits.unseen
