@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import sqlite3
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -25,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from versionsync.mirror.engine.dialects import READS, dialect_of
 from versionsync.mirror.engine.driver_errors import TRUNCATED, translate_error
 from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, secrets_in, sqlite_path
-from versionsync.mirror.engine.sqlite_files import has_log, is_read_only, is_truncated, unsafe_for_wal
+from versionsync.mirror.engine.sqlite_files import has_log, is_in_use, is_read_only, is_truncated, unsafe_for_wal
 from versionsync.mirror.engine.types import POSTGRES
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_programs
 from versionsync.private_files import no_file
@@ -53,6 +54,9 @@ RESTING_SINCE = "versionsync_resting_since"
 POOLED = "versionsync_pooled"
 READ_ONLY = "mode=ro"
 UNCHANGING = "mode=ro&immutable=1"
+
+_OPENING = threading.Lock()
+"""Held while a SQLite file is opened outside of SQLite and until the first connection has: see `is_in_use`."""
 
 # Settings that rows, times and bytes are read with, and that an administrator, a role or the environment may change.
 SESSION = {
@@ -117,6 +121,30 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
         )
     if path.exists() and (there := no_file(path.resolve())) and not path.is_dir():
         raise NotAMirror(f"{where} is {there}, not a file: choose another file name")
+    with _OPENING:
+        engine, mode = _first_connection(
+            url, path, where, create=create, reads_only=reads_only, is_fixed=is_fixed, busy_seconds=busy_seconds
+        )
+    opened = _identity(path)
+
+    def begin(connection: Connection) -> None:
+        if _identity(path) != opened:
+            raise DatabaseUnavailable(
+                f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
+                "more: see that the right file is in its place, then run this again"
+            )
+        if mode == UNCHANGING and has_log(path):
+            raise DatabaseUnavailable(f"another process has begun to write the database {where}: run this again")
+        _begin_sqlite(connection)
+
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _first_connection(
+    url: URL, path: Path, where: str, *, create: bool, reads_only: bool, is_fixed: bool, busy_seconds: float
+) -> tuple[Engine, str]:
+    """Return an engine of the file, and how it opens it."""
     if is_truncated(path):
         raise DatabaseUnavailable(f"the database {where} {TRUNCATED}")
     if create:
@@ -139,20 +167,7 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
     engine.dialect.statement_compiler = _Compiler
     _translate_errors(engine, where)
     engine.connect().close()
-    opened = _identity(path)
-
-    def begin(connection: Connection) -> None:
-        if _identity(path) != opened:
-            raise DatabaseUnavailable(
-                f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
-                "more: see that the right file is in its place, then run this again"
-            )
-        if mode == UNCHANGING and has_log(path):
-            raise DatabaseUnavailable(f"another process has begun to write the database {where}: run this again")
-        _begin_sqlite(connection)
-
-    event.listen(engine, "begin", begin)
-    return engine
+    return engine, mode
 
 
 def connect_to_read(url: URL) -> sqlite3.Connection:
@@ -258,6 +273,8 @@ def _turn_wal_on(connection: sqlite3.Connection, where: str, *, busy_seconds: fl
 
 
 def _make_file(path: Path, where: str) -> None:
+    if is_in_use(path):
+        return
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:

@@ -19,6 +19,7 @@ __all__ = [
     "find_mount",
     "has_log",
     "is_below_header_size",
+    "is_in_use",
     "is_read_only",
     "is_truncated",
     "problems_in",
@@ -95,9 +96,10 @@ PROBLEMS_SHOWN: Final = 3
 def is_truncated(path: Path) -> bool:
     """Return whether the file at `path` is known to be shorter than it was. This reads one header only.
 
-    With a write-ahead log beside the file it is unknown: the last pages may be in the log.
+    With a write-ahead log beside the file it is unknown: the last pages may be in the log. So it is if the file may be
+    in use.
     """
-    if has_log(path):
+    if has_log(path) or is_in_use(path):
         return False
     try:
         with path.open("rb") as file:
@@ -106,6 +108,16 @@ def is_truncated(path: Path) -> bool:
         return False  # opening it reports why
     # A log that appeared in between belongs to a process that is writing.
     return is_below_header_size(header, size) and not has_log(path)
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether a connection may have the database at `path` open, perhaps one of this process.
+
+    Do not open the file then, except through SQLite. When a process closes any descriptor of a file, POSIX drops all
+    locks that the process has on it. Another process that closes the database next believes that it was the last one,
+    and deletes the log that this process writes into: what is committed then is lost.
+    """
+    return path.with_name(f"{path.name}-shm").exists()
 
 
 def is_below_header_size(header: bytes, size: int) -> bool:
