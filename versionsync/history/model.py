@@ -399,6 +399,7 @@ class Event:
     data_json: str = field(repr=False)
     actor_type: str | None
     actor_id: str | None
+    key: str
 
     @property
     def data(self) -> Mapping[str, JsonValue]:

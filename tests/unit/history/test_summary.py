@@ -35,6 +35,7 @@ EVENT = Event(
     observed_at=NOON,
     run_id=1,
     data_json="{}",
+    key="",
     actor_type=None,
     actor_id=None,
 )

@@ -72,6 +72,7 @@ class EventRow:
     data: str
     actor_type: str | None
     actor_id: str | None
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
