@@ -169,6 +169,7 @@ def _uploads() -> None:
         sa.Column("created_at", UtcTime()),
         sa.Column("updated_at", UtcTime()),
         sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("changed_at", UtcTime(), nullable=False),
         sa.Column("checked_at", UtcTime()),
         sa.Column("deleted_at", UtcTime()),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_uploads_source_id"),
@@ -464,7 +465,8 @@ def _erasures() -> None:
         "erasures",
         sa.Column("id", RISING, sa.Identity(), nullable=False),
         sa.Column("source_id", sa.Integer(), nullable=False),
-        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("record_id", IdText()),
+        sa.Column("upload_id", IdText()),
         sa.Column("field_id", IdText()),
         sa.Column("locale", IdText()),
         sa.Column("erased_at", UtcTime(), nullable=False),
@@ -474,10 +476,14 @@ def _erasures() -> None:
         sa.Column("lifted_at", UtcTime()),
         sa.Column("lifted_by", sa.Text()),
         sa.Column("lifted_after", sa.BigInteger()),
+        sa.CheckConstraint("record_id IS NOT NULL OR upload_id IS NOT NULL", name="ck_erasures_names_what_was_erased"),
         sa.CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="ck_erasures_lift_is_signed"),
         sa.CheckConstraint("(lifted_at IS NULL) = (lifted_after IS NULL)", name="ck_erasures_lift_has_an_event"),
         sa.ForeignKeyConstraint(
             ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_erasures_record_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "upload_id"], ["uploads.source_id", "uploads.id"], name="fk_erasures_upload_id"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_erasures"),
         sqlite_autoincrement=True,

@@ -27,12 +27,14 @@ from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.full_text import full_text_of
 from versionsync.mirror.erasable import (
     PLACES,
+    EraseContent,
     Found,
     empty_plans,
     erase_contents,
     erase_derived,
     erase_hashes,
     find_contents,
+    records_naming,
 )
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.holder import this_user
@@ -41,6 +43,7 @@ from versionsync.mirror.tables.erasures import (
     find_erasure,
     insert_erasure,
     lift_erasure,
+    lift_upload_erasure,
     list_erasures,
     mark_cleaned,
 )
@@ -48,7 +51,7 @@ from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.leases import Holder, Lease, acquire, assert_and_renew, release, release_in
 from versionsync.mirror.tables.restores import holder_of_plan
 
-__all__ = ["ErasePlan", "Erased", "clean", "erase", "lift", "plan_erasure"]
+__all__ = ["ErasePlan", "Erased", "clean", "erase", "erase_record", "lift", "plan_erasure", "under_lease"]
 
 POLL_SECONDS: Final = 0.5
 """How often to try for the lease."""
@@ -139,19 +142,11 @@ def erase(
         dialect_of(tx).overwrite_deleted(tx)
         erase_one = content_eraser(tx, target)
         found = find_contents(tx, source_id, record_id, erase_one)
-        for plan_id in found.plans:
-            if (holder := holder_of_plan(tx, source_id, plan_id)) is not None:
-                raise PlanIsRunning(
-                    f"the restore plan {plan_id} names this record and is being carried out by {holder}",
-                    hint="Wait until it ends, or stop that process.",
-                )
         covered = find_erasure(tx, source_id, record_id, target.field_id, target.locale)
-        erase_contents(tx, source_id, record_id, erase_one, at=at)
-        erase_hashes(tx, source_id, record_id)
-        empty_plans(tx, source_id, record_id)
-        if covered is not None and not found.versions and not found.rewrites:
+        is_done = covered is not None and not found.versions and not found.rewrites
+        erase_record(tx, source_id, record_id, erase_one, found, at=at, is_done=is_done)
+        if covered is not None and is_done:
             return Erased(erasure_id=covered.id, found=found)
-        erase_derived(tx, source_id, record_id)
         id = (
             covered.id
             if covered is not None
@@ -178,7 +173,44 @@ def erase(
         write_events(tx, lease, [event], observed_at=at, run_id=None)
         return Erased(erasure_id=id, found=found)
 
-    return _under_lease(mirror, source_id, work, wait_seconds=wait_seconds)
+    return under_lease(mirror, source_id, work, wait_seconds=wait_seconds)
+
+
+def erase_record(
+    tx: Connection,
+    source_id: int,
+    record_id: str,
+    erase_one: EraseContent,
+    found: Found,
+    *,
+    at: datetime,
+    is_done: bool = False,
+) -> None:
+    """Erase what was found of a record, in all tables. The caller writes the event.
+
+    Args:
+        tx: The transaction.
+        source_id: The source.
+        record_id: The record.
+        erase_one: Returns what is left of a content.
+        found: What was found, in this transaction.
+        at: The time.
+        is_done: All was erased before: what is derived stays as it is.
+
+    Raises:
+        PlanIsRunning: A plan of `restore` that names the record is being carried out.
+    """
+    for plan_id in found.plans:
+        if (holder := holder_of_plan(tx, source_id, plan_id)) is not None:
+            raise PlanIsRunning(
+                f"the restore plan {plan_id} names this record and is being carried out by {holder}",
+                hint="Wait until it ends, or stop that process.",
+            )
+    erase_contents(tx, source_id, record_id, erase_one, at=at)
+    erase_hashes(tx, source_id, record_id)
+    empty_plans(tx, source_id, record_id)
+    if not is_done:
+        erase_derived(tx, source_id, record_id)
 
 
 def lift(
@@ -201,9 +233,13 @@ def lift(
     source_id = row.source_id
 
     def work(tx: Connection, _: Lease) -> None:
-        lift_erasure(tx, source_id, id, at=now(), by=this_user())
+        if row.upload_id is None:
+            lift_erasure(tx, source_id, id, at=now(), by=this_user())
+        else:
+            naming = records_naming(tx, source_id, row.upload_id)
+            lift_upload_erasure(tx, source_id, row, naming, at=now(), by=this_user())
 
-    _under_lease(mirror, source_id, work, wait_seconds=wait_seconds)
+    under_lease(mirror, source_id, work, wait_seconds=wait_seconds)
     return row
 
 
@@ -225,8 +261,12 @@ def clean(mirror: Mirror, source_id: int, *, now: Callable[[], datetime]) -> boo
     return True
 
 
-def _under_lease(mirror: Mirror, source_id: int, work: Callable[[Connection, Lease], T], *, wait_seconds: float) -> T:
-    """Return what `work` returns in a transaction that has the lease of the source, and gives it up."""
+def under_lease(mirror: Mirror, source_id: int, work: Callable[[Connection, Lease], T], *, wait_seconds: float) -> T:
+    """Return what `work` returns in a transaction that has the lease of the source, and gives it up.
+
+    Raises:
+        LeaseHeld: Another process still writes to the source after `wait_seconds`.
+    """
     lease = _acquire(mirror, source_id, wait_seconds)
 
     def whole(tx: Connection) -> T:

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Text, bindparam, cast, delete, func, or_, select, update
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.events import EventType
@@ -29,6 +29,8 @@ from versionsync.mirror.schema import (
     restore_plans,
     restore_steps,
     titles,
+    upload_changes,
+    uploads,
     version_rewrites,
     versions,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "erase_derived",
     "erase_hashes",
     "find_contents",
+    "records_naming",
 ]
 
 EraseContent = Callable[[bytes, int | None], bytes]
@@ -62,6 +65,8 @@ class Kind(StrEnum):
     """The rows of the record, by `record_id`, are deleted and computed again."""
     HASHES = "hashes"
     """Hashes of contents are removed: the hash of a short text can be guessed."""
+    UPLOADS = "uploads"
+    """What is known of an upload. The erasure of a record leaves it: several records can use one file."""
     PLANS = "plans"
     """Plans of `restore` that name the record are emptied."""
 
@@ -85,6 +90,12 @@ PLACES: Final = (
     Place(titles, Kind.DERIVED),
     Place(links, Kind.DERIVED),
     Place(passages, Kind.DERIVED),
+    Place(
+        uploads,
+        Kind.UPLOADS,
+        ("filename", "basename", "url", "path", "mime_type", "format", "md5", "default_field_metadata", "tags"),
+    ),
+    Place(upload_changes, Kind.UPLOADS, ("before",)),
     Place(restore_plans, Kind.PLANS, ("hash", "wanted", "body", "report")),
     Place(restore_steps, Kind.PLANS, ("body", "error_code", "error")),
 )
@@ -93,8 +104,6 @@ FREE: Final[Mapping[str, str]] = {
     "sources": "names, settings and progress of the project",
     "models": "the schema",
     "fields": "the schema",
-    "uploads": "names and descriptions of files: they belong to a file, which several records can use",
-    "upload_changes": "the same, from before",
     "editors": "people as authors of versions: they are not content",
     "records": "ids, times, states, and a hash of the meta",
     "erasures": "ids, and what the person who erased wrote",
@@ -152,6 +161,19 @@ def find_contents(connection: Connection, source_id: int, record_id: str, erase:
         derived=derived,
         plans=tuple(_plans(connection, source_id, record_id)),
     )
+
+
+def records_naming(connection: Connection, source_id: int, upload_id: str) -> list[str]:
+    """Return the records of which a content has the id of an upload in it. This reads all contents of the source."""
+    named = cast(versions.c.attributes, Text).contains(upload_id, autoescape=True)
+    formerly = cast(version_rewrites.c.attributes, Text).contains(upload_id, autoescape=True)
+    former = select(version_rewrites.c.version_id).where(version_rewrites.c.source_id == source_id, formerly)
+    query = (
+        select(versions.c.record_id)
+        .distinct()
+        .where(versions.c.source_id == source_id, or_(named, versions.c.id.in_(former)))
+    )
+    return sorted(connection.scalars(query))
 
 
 def erase_contents(tx: Connection, source_id: int, record_id: str, erase: EraseContent, *, at: datetime) -> None:

@@ -152,7 +152,8 @@ def _without_erased(connection: Connection, source_id: int, targets: Sequence[Ta
                 records.c.source_id == source_id, records.c.id == record_id
             )
             ids.add(connection.scalar(current))
-        is_erased = any(erasures.of(record_id, VersionId(id)) for id in ids if id is not None)
+        holding = [one for id in ids if id is not None for one in erasures.of(record_id, VersionId(id))]
+        is_erased = any(one.upload_id is None for one in holding)  # without what is said of a file, it can be restored
         found.append(replace(target, why_not=target.why_not or ERASED) if is_erased else target)
     return found
 

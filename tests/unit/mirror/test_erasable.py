@@ -10,6 +10,7 @@ from versionsync.mirror.schema import metadata
 
 WITHOUT_CONTENT = {
     "events": {"occurred_basis"},
+    "upload_changes": {"kind"},
     "restore_plans": {"made_by", "state", "holder"},
     "restore_steps": {"act", "state"},
 }

@@ -233,7 +233,11 @@ events = Table(
 class _Erasures(TypedColumns):
     id: Named[int] = autoincrement("Rises. `versionsync erase --lift` takes it.")
     source_id: Named[int] = source(key=False)
-    record_id: Named[str] = identifier("The record whose content was erased.")
+    record_id: Named[str | None] = identifier("The record whose content was erased. NULL: an upload was erased.")
+    upload_id: Named[str | None] = identifier(
+        "The upload that was erased, with what contents say of it. NULL: a record was erased. When the erasure of an "
+        "upload is lifted, each record that names the upload gets a row with both."
+    )
     field_id: Named[str | None] = identifier("The field: `fields.id`. NULL: all of the content.")
     locale: Named[str | None] = identifier("The locale. NULL: all locales.")
     erased_at: Named[datetime] = timestamp("When it was erased.")
@@ -255,6 +259,8 @@ erasures = Table(
     metadata,
     _Erasures,
     foreign_key("erasures", "records", "record_id"),
+    foreign_key("erasures", "uploads", "upload_id"),
+    CheckConstraint("record_id IS NOT NULL OR upload_id IS NOT NULL", name="ck_erasures_names_what_was_erased"),
     both_or_none("lifted_at", "lifted_by", "ck_erasures_lift_is_signed"),
     both_or_none("lifted_at", "lifted_after", "ck_erasures_lift_has_an_event"),
     Index("erasures_of_record", "source_id", "record_id"),

@@ -183,6 +183,7 @@ class _Uploads(TypedColumns):
     created_at: Named[datetime | None] = timestamp("When it was made, according to DatoCMS.")
     updated_at: Named[datetime | None] = timestamp("When it was last changed, according to DatoCMS.")
     first_seen_at: Named[datetime] = timestamp("When a content first named it.")
+    changed_at: Named[datetime] = timestamp("When this row last changed, except in `checked_at`.")
     checked_at: Named[datetime | None] = timestamp("When DatoCMS was last asked for it. NULL: not yet.")
     deleted_at: Named[datetime | None] = timestamp(
         "When it was first not found. It was deleted, or the token may not see it. What was known stays."

@@ -14,9 +14,18 @@ from versionsync.ledger.times import format_time
 from versionsync.mirror.engine.bulk import chunked, field_names, run_many
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.schema import upload_changes, uploads
+from versionsync.mirror.tables.erasures import erased_uploads
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
-__all__ = ["UploadRow", "insert_upload_ids", "update_uploads", "uploads_to_read"]
+__all__ = [
+    "UploadRow",
+    "count_details",
+    "erase_upload",
+    "insert_upload_ids",
+    "update_uploads",
+    "uploads_to_read",
+    "without_details",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +52,11 @@ class UploadRow:
 DETAILS: Final = field_names(UploadRow, "id")
 COMPARED: Final = tuple(name for name in DETAILS if name != "updated_at")
 """Columns whose changes are recorded. DatoCMS also moves `updated_at` for what the mirror does not hold."""
+TIMES: Final = frozenset({"created_at", "updated_at"})
+ERASABLE: Final = tuple(name for name in DETAILS if name not in TIMES)
+"""Columns that an erasure of the upload empties."""
 JSON: Final = frozenset({"default_field_metadata", "tags"})
-STATE: Final = (*DETAILS, "checked_at", "deleted_at")
+STATE: Final = (*DETAILS, "changed_at", "checked_at", "deleted_at")
 _this_one = (uploads.c.source_id == bindparam("of_source"), uploads.c.id == bindparam("upload"))
 _UPDATE = update(uploads).where(*_this_one).values({name: bindparam(f"new_{name}") for name in STATE})
 _CHANGE = ("source_id", "upload_id", "observed_at", "kind", "updated_at", "before")
@@ -52,9 +64,9 @@ _CHANGE = ("source_id", "upload_id", "observed_at", "kind", "updated_at", "befor
 
 def insert_upload_ids(tx: Connection, source_id: int, ids: Iterable[str], *, observed_at: datetime) -> None:
     """Make a row with an id only for each upload that has none."""
-    rows = [(source_id, id, observed_at) for id in sorted(ids)]
+    rows = [(source_id, id, observed_at, observed_at) for id in sorted(ids)]
     if rows:
-        run_many(tx, dialect_of(tx).insert_ignore(uploads), ("source_id", "id", "first_seen_at"), rows)
+        run_many(tx, dialect_of(tx).insert_ignore(uploads), ("source_id", "id", "first_seen_at", "changed_at"), rows)
 
 
 def uploads_to_read(connection: Connection, source_id: int, *, checked_before: datetime | None) -> list[str]:
@@ -91,7 +103,8 @@ def update_uploads(
         observed_at: When it was asked.
     """
     assert_and_renew(tx, lease)
-    dialect, by_id = dialect_of(tx), {row.id: row for row in found}
+    dialect, erased = dialect_of(tx), erased_uploads(tx, lease.source_id)
+    by_id = {row.id: without_details(row) if row.id in erased else row for row in found}
     states: list[tuple[Any, ...]] = []
     changes: list[tuple[Any, ...]] = []
     for known in _load(tx, lease.source_id, asked):
@@ -100,18 +113,75 @@ def update_uploads(
         if row is None:
             is_gone = known.id not in unreadable
             values = tuple(getattr(known, name) for name in DETAILS)
-            states.append((lease.source_id, known.id, *values, at, known.deleted_at or (at if is_gone else None)))
+            deleted_at = known.deleted_at or (at if is_gone else None)
+            changed_at = known.changed_at if deleted_at == known.deleted_at else max(at, known.changed_at)
+            states.append((lease.source_id, known.id, *values, changed_at, at, deleted_at))
             if is_gone and known.checked_at is not None and known.deleted_at is None:
                 changes.append((lease.source_id, known.id, at, "deleted", None, "{}"))
             continue
         new = {name: _storable(dialect, name, getattr(row, name)) for name in DETAILS}
-        states.append((lease.source_id, known.id, *new.values(), at, None))
+        is_same = known.deleted_at is None and all(
+            _plain(name, getattr(known, name)) == _plain(name, value) for name, value in new.items()
+        )
+        changed_at = known.changed_at if is_same else max(at, known.changed_at)
+        states.append((lease.source_id, known.id, *new.values(), changed_at, at, None))
         before = {} if known.filename is None else _former(known, new)
         if known.deleted_at is not None or before:
             kind = "changed" if known.deleted_at is None else "returned"
             changes.append((lease.source_id, known.id, at, kind, row.updated_at, json.dumps(before)))
     run_many(tx, _UPDATE, ("of_source", "upload", *(f"new_{name}" for name in STATE)), states)
     dialect.insert_many(tx, upload_changes, _CHANGE, changes)
+
+
+def without_details(row: UploadRow) -> UploadRow:
+    """Return what may be kept of an upload that was erased on request."""
+    return UploadRow(
+        id=row.id,
+        filename=None,
+        basename=None,
+        url=None,
+        path=None,
+        size=None,
+        width=None,
+        height=None,
+        mime_type=None,
+        format=None,
+        md5=None,
+        default_field_metadata=None,
+        tags=None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def erase_upload(tx: Connection, source_id: int, upload_id: str, *, at: datetime) -> None:
+    """Erase what is known of an upload, and what was. Its row stays, with its times."""
+    tx.execute(
+        update(uploads)
+        .where(uploads.c.source_id == source_id, uploads.c.id == upload_id)
+        .values({**dict.fromkeys(ERASABLE), "changed_at": at})
+    )
+    tx.execute(
+        update(upload_changes)
+        .where(upload_changes.c.source_id == source_id, upload_changes.c.upload_id == upload_id)
+        .values(before="{}")
+    )
+
+
+def count_details(connection: Connection, source_id: int, upload_id: str) -> tuple[int, int]:
+    """Return how many rows of `uploads` (1 or 0) and of `upload_changes` have details of an upload."""
+    own = connection.execute(
+        select(*(uploads.c[name] for name in ERASABLE)).where(
+            uploads.c.source_id == source_id, uploads.c.id == upload_id
+        )
+    ).first()
+    former = connection.scalars(
+        select(upload_changes.c.before).where(
+            upload_changes.c.source_id == source_id, upload_changes.c.upload_id == upload_id
+        )
+    )
+    has_details = own is not None and any(value is not None for value in own)
+    return int(has_details), sum(json.loads(before) != {} for before in former)
 
 
 def _load(tx: Connection, source_id: int, ids: Iterable[str]) -> list[Row[Any]]:

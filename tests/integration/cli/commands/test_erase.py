@@ -157,7 +157,16 @@ def test_a_full_disk_is_partial_and_the_content_is_gone(
 
 
 @pytest.mark.parametrize(
-    "argv", [(), ("one", "--list"), ("--list", "--lift", "1"), ("one", "--locale", "en")], ids=" ".join
+    "argv",
+    [
+        (),
+        ("one", "--list"),
+        ("--list", "--lift", "1"),
+        ("one", "--locale", "en"),
+        ("one", "--upload", "two"),
+        ("--upload", "two", "--field", "title"),
+    ],
+    ids=" ".join,
 )
 def test_one_thing_is_asked_at_a_time(cli: Cli, at: dict[str, str], synced: Path, argv: tuple[str, ...]) -> None:
     assert cli("erase", *argv, **at).code == 2
@@ -167,3 +176,40 @@ def test_an_unknown_record_is_named(cli: Cli, at: dict[str, str], synced: Path) 
     ran = cli("erase", "no-such-post", "--dry-run", **at)
     assert ran.code == 2
     assert "no-such-post" in ran.err
+
+
+def test_a_file_is_erased(cli: Cli, at: dict[str, str], synced: Path) -> None:
+    with closing(sqlite3.connect(synced)) as database, database:
+        database.execute(
+            "INSERT INTO uploads (source_id, id, filename, basename, first_seen_at, changed_at, tags)"
+            " SELECT 1, 'abcdefghijklmnop', 'portrait.jpg', 'portrait', first_seen_at, first_seen_at, '[]'"
+            " FROM records LIMIT 1"
+        )
+    ran = cli("erase", "--upload", "portrait.jpg", "--dry-run", **at)
+    assert ran.code == 0
+    assert "Erase what is known of the file abcdefgh (default):" in ran.out
+    assert cli("erase", "--upload", "portrait.jpg", "--dry-run", "--json", **at).json == {
+        "source": "default",
+        "upload_id": "abcdefghijklmnop",
+        "covered_by": None,
+        "uploads": 1,
+        "upload_changes": 0,
+        "records": [],
+        "versions": 0,
+        "rewrites": 0,
+        "restore_plans": [],
+        "erased": False,
+    }
+    ran = cli("erase", "--upload", "portrait.jpg", "--yes", "--json", "--debug", **at)
+    assert (ran.code, ran.json["erased"], ran.json["cleaned"], ran.json["erasure"]) == (0, True, True, 1)
+    assert '"upload.erased"' in ran.err
+    assert b"portrait" not in synced.read_bytes()
+    assert "abcdefghijklmnop" in cli("erase", "--list", **at).out
+    lifted = cli("erase", "--lift", "1", "--json", **at)
+    assert (lifted.code, lifted.json["upload_id"]) == (0, "abcdefghijklmnop")
+
+
+def test_an_unknown_file_is_named(cli: Cli, at: dict[str, str], synced: Path) -> None:
+    ran = cli("erase", "--upload", "no-such-file.jpg", "--dry-run", **at)
+    assert ran.code == 2
+    assert "no-such-file.jpg" in ran.err
