@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from versionsync.export.errors import ExportError
 from versionsync.export.folder import Batch, FileFormat, Manifest, SourceFolder
 from versionsync.export.parquet import ParquetFile, require_pyarrow
-from versionsync.export.tables import PROJECTED, SNAPSHOTS, TABLES, ExportTable, Rows, Since, read_rows
+from versionsync.export.tables import CHANGED, PROJECTED, SNAPSHOTS, TABLES, ExportTable, Rows, Since, read_rows
 from versionsync.export.text_files import CsvRows, JsonLines, TextStream
 from versionsync.history.projections.reading import coverage
 from versionsync.ledger.times import format_time, parse_time
@@ -88,6 +88,7 @@ def export_stream(
     with mirror.read() as connection:
         last = last_event_id(connection, source.id)
         left_out = () if _is_filled(connection, source.id) else tuple(t.name for t in tables if t.name in PROJECTED)
+        since = Since(after, changed_at=_observed_at(connection, source.id, after))
         for table in tables:
             writer: RowWriter = (
                 JsonLines(stream, table, source.name)
@@ -95,7 +96,7 @@ def export_stream(
                 else CsvRows(stream, table, source.name, header=header)
             )
             rows[table.name] = 0
-            for some in read_rows(connection, table, source.id, Since(after), last_event_id=last):
+            for some in read_rows(connection, table, source.id, since, last_event_id=last):
                 writer.write(some)
                 rows[table.name] += len(some)
     return Exported(source=source.name, batch=None, rows=rows, last_event_id=last, left_out=left_out)
@@ -199,6 +200,8 @@ class _Export:
             for table in tables_named(self._manifest.tables):
                 if table.name in SNAPSHOTS:
                     self._write_snapshot(made.path, table, snapshots)
+                elif table.name in CHANGED:
+                    self._write_changed(made.path, table, projected)
                 elif table.name not in PROJECTED:
                     self._write_table(made.path, table, since)
                 elif is_filled and table.name in cursors:
@@ -256,6 +259,15 @@ class _Export:
                 count += len(rows)
         self._rows[table.name] = count
 
+    def _write_changed(self, folder: Path, table: ExportTable, written: dict[str, dict[str, Any]]) -> None:
+        """Write the rows of a table that changed since the last batch that has it."""
+        former = _time(written.get(table.name, {}).get("changed_at"))
+        column = table.table.c.changed_at
+        latest = self._connection.scalar(select(func.max(column)).where(table.table.c.source_id == self._source.id))
+        if latest is not None and latest != former:
+            self._write_table(folder, table, Since(changed_at=former))
+            written[table.name] = {"changed_at": format_time(latest)}
+
     def _write_snapshot(self, folder: Path, table: ExportTable, snapshots: dict[str, str]) -> None:
         """Write a small table as a whole, if it is not what it was in the last batch that has it."""
         hash = hashlib.sha256()
@@ -272,6 +284,13 @@ class _Export:
                 events.c.source_id == self._source.id, events.c.id > since.event_id, events.c.id <= self._last_event_id
             )
         )
+
+
+def _observed_at(connection: Connection, source_id: int, event_id: int) -> datetime | None:
+    """Return when an event was observed. Rows that changed until then are there already; None: there is no event."""
+    return connection.scalar(
+        select(events.c.observed_at).where(events.c.source_id == source_id, events.c.id == event_id)
+    )
 
 
 def _since(previous: Batch | None) -> Since:

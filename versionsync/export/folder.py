@@ -42,7 +42,8 @@ class Batch:
         first_event_id: The first event that is in it; None: rows changed without an event.
         last_event_id: Every event up to this one is in this batch or an earlier one.
         synced_at: The latest `records.synced_at` that it saw.
-        projected: For each table that is filled after the commit: up to which event, as of which sync, and how.
+        projected: For each table that is filled after the commit: up to which event, as of which sync, and how. For a
+            table that knows when its rows changed: the latest such time.
         snapshots: SHA-256 of the rows of each small table, to write it only when it changed.
         rows: The number of rows of each table.
         sha256: SHA-256 of each file.

@@ -20,6 +20,7 @@ from sqlalchemy import (
     cast,
     null,
     select,
+    true,
     type_coerce,
     union,
 )
@@ -27,9 +28,21 @@ from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Table as SqlTable
 
 from versionsync.mirror.engine.types import POSTGRES, JsonText, UtcTime, UuidText
-from versionsync.mirror.schema import changes, editors, events, fields, intervals, models, records, titles, versions
+from versionsync.mirror.schema import (
+    changes,
+    editors,
+    events,
+    fields,
+    intervals,
+    links,
+    models,
+    records,
+    titles,
+    uploads,
+    versions,
+)
 
-__all__ = ["PROJECTED", "SNAPSHOTS", "TABLES", "Column", "ExportTable", "Kind", "Rows", "Since", "read_rows"]
+__all__ = ["CHANGED", "PROJECTED", "SNAPSHOTS", "TABLES", "Column", "ExportTable", "Kind", "Rows", "Since", "read_rows"]
 
 Rows = Sequence[Sequence[Any]]
 """Rows as the driver gives them: on SQLite a time is its text and a boolean a number."""
@@ -79,10 +92,12 @@ class Since:
         event_id: Its last event.
         synced_at: The latest `records.synced_at` that it saw. A row may change without an event, such as in the order
             of its versions. None: look at events alone.
+        changed_at: The latest `changed_at` of this table that it saw. None: no row.
     """
 
     event_id: int = 0
     synced_at: datetime | None = None
+    changed_at: datetime | None = None
 
 
 _LEFT_OUT: Final = {"source_id", "attributes_exact"}
@@ -114,13 +129,15 @@ def _exported(table: SqlTable) -> ExportTable:
 
 TABLES: Final[Mapping[str, ExportTable]] = {
     str(table.name): _exported(table)
-    for table in (records, versions, events, changes, intervals, titles, editors, models, fields)
+    for table in (records, versions, events, changes, intervals, titles, links, uploads, editors, models, fields)
 }
 """The tables of an export, by name, in the order in which they are written."""
-PROJECTED: Final = ("changes", "intervals", "titles")
+PROJECTED: Final = ("changes", "intervals", "titles", "links")
 """Tables that are filled after the commit. All rows of a record come together."""
 SNAPSHOTS: Final = ("editors", "models", "fields")
 """Small tables that are written as a whole."""
+CHANGED: Final = ("uploads",)
+"""Tables that know when each row last changed. No event says so."""
 
 
 def read_rows(
@@ -164,6 +181,9 @@ def _narrowed(query: Select[Any], table: SqlTable, source_id: int, since: Since,
         return query.with_hint(events, "INDEXED BY events_in_order", "sqlite")
     if table.name in SNAPSHOTS:
         return query.order_by(*(column for column in table.primary_key.columns))
+    if table.name in CHANGED:
+        new = true() if since.changed_at is None else table.c.changed_at > since.changed_at
+        return query.where(new).order_by(table.c.id)
     if since.event_id == 0:
         return query
     if table is versions:

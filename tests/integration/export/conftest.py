@@ -13,9 +13,11 @@ from tests.fixtures.projections import fill
 from tests.integration.mirror.writing import SOMEBODY, Desk, Shown, a_field, at, model
 from versionsync.export.batches import Exported, export_batch
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.bulk import field_names
 from versionsync.mirror.tables.editors import EditorRow, upsert_editors
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
+from versionsync.mirror.tables.uploads import UploadRow, insert_upload_ids, update_uploads
 
 BODY = {
     "schema": "dast",
@@ -40,8 +42,16 @@ class Office:
         """One record with two versions, one live, and another one."""
         first, second = Shown("v1", 0, "", content("Fish")), Shown("v2", 5, "cp", content("Old fish"), live=(6, None))
         self.desk.look(first, second)
-        self.desk.look(Shown("w1", 7, "c", content("Quay")), id="other")
+        self.desk.look(Shown("w1", 7, "c", content("Quay", cover={"upload_id": "u1", "alt": "a quay"})), id="other")
+        self.read_uploads("quay.jpg")
         self.fill()
+
+    def read_uploads(self, filename: str, *, minute: int = 10) -> None:
+        """A run reads the cover of the other record."""
+        with self.mirror.write() as tx:
+            insert_upload_ids(tx, self.desk.lease.source_id, ["u1"], observed_at=at(minute))
+            row = UploadRow(**dict.fromkeys(field_names(UploadRow)) | {"id": "u1", "filename": filename})
+            update_uploads(tx, self.desk.lease, ["u1"], [row], observed_at=at(minute))
 
     def rewrite(self) -> None:
         """The first record's second version gets other content, and the other record is deleted."""
@@ -86,6 +96,7 @@ def office(database_url: str, tmp_path: Path) -> Any:
             a_field("title", position=1),
             a_field("price", "float", position=2),
             a_field("body", "structured_text", position=3),
+            a_field("cover", "file", position=4),
         ]
         with mirror.write() as tx:
             upsert_schema(tx, desk.lease, [model()], fields, observed_at=at(1))

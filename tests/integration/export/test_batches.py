@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.integration.export.conftest import Office, content
-from tests.integration.mirror.writing import Shown
+from tests.integration.mirror.writing import Shown, at
 from versionsync.export.batches import export_stream, tables_named
 from versionsync.export.errors import ExportError, ExportLocked
 from versionsync.export.folder import SourceFolder
@@ -22,6 +22,7 @@ from versionsync.export.tables import TABLES
 from versionsync.ledger.times import format_time
 from versionsync.mirror.schema import events, versions
 from versionsync.mirror.tables.sources import sources_of
+from versionsync.mirror.tables.uploads import erase_upload
 
 pytestmark = pytest.mark.both_databases
 
@@ -145,11 +146,11 @@ def test_tables_that_are_not_filled_yet_come_later(office: Office) -> None:
     """The export says which, and the next one has them though no event is new."""
     office.write_two_records()
     office.desk.look(Shown("x1", 9, "c", content("Late")), id="late")
-    assert office.export().left_out == ["changes", "intervals", "titles"]
+    assert office.export().left_out == ["changes", "intervals", "titles", "links"]
     office.fill()
     second = office.export()
     assert (second.batch, second.left_out) == (2, [])
-    assert set(second.rows) == {"changes", "intervals", "titles"}
+    assert set(second.rows) == {"changes", "intervals", "titles", "links"}
 
 
 def test_only_the_chosen_tables_are_there_and_stay_the_same(office: Office) -> None:
@@ -204,6 +205,36 @@ def test_csv_has_a_header_and_quotes_what_needs_it(office: Office) -> None:
     assert (row["source"], row["is_current"], row["missing_since"]) == ("website", "true", "")
     assert row["created_at"] == "2026-07-01T12:00:00.000000Z"
     assert json.loads(row["attributes"])["title"] == 'a "b",\r\nc'
+
+
+def test_uploads_come_again_when_they_changed(office: Office) -> None:
+    """Not when they were only read again. What an erasure left of one comes too."""
+    office.write_two_records()
+    office.export()
+    assert [row["filename"] for row in office.rows("uploads")] == ["quay.jpg"]
+    assert [(row["record_id"], row["target_id"]) for row in office.rows("links")] == [("other", "u1")]
+    office.read_uploads("quay.jpg", minute=20)
+    assert office.export().batch is None
+    office.read_uploads("old-quay.jpg", minute=30)
+    assert office.export().rows == {"uploads": 1}
+    with office.mirror.write() as tx:
+        erase_upload(tx, office.desk.lease.source_id, "u1", at=at(40))
+    assert office.export().rows == {"uploads": 1}
+    assert [row["filename"] for row in office.rows("uploads")] == ["quay.jpg", "old-quay.jpg", None]
+
+
+def test_links_of_a_record_come_as_a_whole_when_it_changed(office: Office) -> None:
+    office.write_two_records()
+    office.export()
+    office.desk.look(
+        Shown("w1", 7, "", content("Quay", cover={"upload_id": "u1", "alt": "a quay"})),
+        Shown("w2", 9, "c", content("Quay")),
+        id="other",
+    )
+    office.fill()
+    assert office.export().rows["links"] == 1
+    (old, new) = office.rows("links")
+    assert (old["until_ordinal"], new["until_ordinal"] is None) == (None, False)
 
 
 def test_a_stream_can_begin_after_an_event(office: Office) -> None:

@@ -58,8 +58,8 @@ def export(
     With --output, each export adds a batch with what is new, and a manifest says what is there. An interrupted export
     leaves no half batch.
 
-    Tables: records, versions, events, changes, intervals, titles, editors, models, fields. Parquet needs
-    `pip install 'versionsync[parquet]'`; git needs the program `git`.
+    Tables: records, versions, events, changes, intervals, titles, links, uploads, editors, models, fields. Parquet
+    needs `pip install 'versionsync[parquet]'`; git needs the program `git`.
 
     Examples:
         # All events, one JSON object a line.
