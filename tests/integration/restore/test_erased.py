@@ -1,11 +1,16 @@
-"""A record whose content was erased from the mirror is not restored: that would empty it upstream."""
+"""A record whose content was erased from the mirror is not restored: that would empty it upstream.
+
+One that names a file that was erased is, without what it said of the file.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from tests.fixtures.uploads import add_gallery, add_upload, files
 from tests.integration.restore.conftest import RestoreEnv
 from versionsync.erasure.carry_out import erase, plan_erasure
+from versionsync.erasure.uploads import erase_known_upload, plan_upload_erasure
 from versionsync.restore.selection import Wanted
 
 
@@ -28,3 +33,23 @@ def test_an_erased_record_is_left_alone(restoring: RestoreEnv) -> None:
         (erased.id, "Its content was erased from the mirror on request.")
     ]
     assert [step.record_ids for step in plan.steps] == [(other.id,)]
+
+
+def test_a_record_with_an_erased_file_is_restored_without_its_description(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    env.act(add_gallery)
+    picture = env.act(lambda world: add_upload(world, "portrait.jpg"))
+    described = [{**files(picture)[0], "alt": "a face"}]
+    post = env.act(lambda world: world.create(world.account, "post", {"title": "one", "pictures": described}))
+    restoring.mirror()
+    before = restoring.now()
+    env.act(lambda world: world.update(world.account, post.id, {"title": "two", "pictures": []}))
+    restoring.mirror()
+    target = plan_upload_erasure(env.mirror, (), picture).target
+    erase_known_upload(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
+
+    plan = restoring.plan(Wanted(model="post", at=before))
+    assert plan.left_alone == ()
+    assert [step.record_ids for step in plan.steps] == [(post.id,)]
+    assert "a face" not in str(plan)
+    assert picture in str(plan)

@@ -101,3 +101,35 @@ def test_a_lifted_erasure_holds_for_the_versions_of_then_alone() -> None:
     assert erasures.erased(RECORD, VERSION, POST, content) == NOTHING
     assert erasures.erased(RECORD, LATER, POST, content) == content
     assert erasures.erased(RecordId("other"), VERSION, POST, content) == content
+
+
+def test_what_a_content_says_of_an_upload_is_erased_wherever_it_is() -> None:
+    picture = {"upload_id": "u1", "alt": "a face", "title": "Ada", "custom_data": {"by": "B"}, "focal_point": {"x": 1}}
+    other = {**picture, "upload_id": "u2"}
+    content = {"cover": picture, "pages": {"en": [other, picture]}, "body": [block("quote", photo=picture)]}
+    bare = {"upload_id": "u1", "alt": None, "title": None, "custom_data": {}, "focal_point": {"x": 1}}
+    assert left(content, Erasure(None, upload_id="u1")) == {
+        "cover": bare,
+        "pages": {"en": [other, bare]},
+        "body": [block("quote", photo=bare)],
+    }
+
+
+def test_a_content_that_says_nothing_of_an_upload_stays_to_the_byte() -> None:
+    content = b'{ "cover": {"upload_id": "u1", "alt": null, "custom_data": {}}, "seo": {"image": "u1", "title": "T"} }'
+    assert erase_content(content, POST, [Erasure(None, upload_id="u1")]) is content
+
+
+def test_an_erased_upload_is_erased_in_every_record() -> None:
+    content = b'{"cover":{"upload_id":"u1","alt":"a face"}}'
+    erasures = Erasures({}, ["u1"])
+    for record in (RECORD, RecordId("another")):
+        assert json.loads(erasures.erased(record, VERSION, POST, content))["cover"]["alt"] is None
+    assert erasures.erased(RECORD, VERSION, POST, b'{"alt":"a face"}') == b'{"alt":"a face"}'
+
+
+def test_the_lifted_erasure_of_an_upload_holds_for_the_versions_of_then() -> None:
+    content = b'{"cover":{"upload_id":"u1","alt":"a face"}}'
+    erasures = Erasures({RECORD: [Erasure(None, frozenset({VERSION}), "u1")]})
+    assert json.loads(erasures.erased(RECORD, VERSION, POST, content))["cover"]["alt"] is None
+    assert erasures.erased(RECORD, LATER, POST, content) == content
