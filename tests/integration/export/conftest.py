@@ -30,6 +30,10 @@ def content(title: str, **members: Any) -> bytes:
     return json.dumps({"title": title, "body": BODY, "price": 1, **members}).replace("1}", "1.10}").encode()
 
 
+QUAY = content("Quay", cover={"upload_id": "u1", "alt": "a quay"})
+"""The content of the other record."""
+
+
 @dataclass
 class Office:
     """A mirror that is written to, and the folder that it is exported to."""
@@ -42,7 +46,7 @@ class Office:
         """One record with two versions, one live, and another one."""
         first, second = Shown("v1", 0, "", content("Fish")), Shown("v2", 5, "cp", content("Old fish"), live=(6, None))
         self.desk.look(first, second)
-        self.desk.look(Shown("w1", 7, "c", content("Quay", cover={"upload_id": "u1", "alt": "a quay"})), id="other")
+        self.desk.look(Shown("w1", 7, "c", QUAY), id="other")
         self.read_uploads("quay.jpg")
         self.fill()
 

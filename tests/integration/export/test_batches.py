@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from sqlalchemy import select
 
-from tests.integration.export.conftest import Office, content
+from tests.integration.export.conftest import QUAY, Office, content
 from tests.integration.mirror.writing import Shown, at
 from versionsync.export.batches import export_stream, tables_named
 from versionsync.export.errors import ExportError, ExportLocked
@@ -227,7 +227,7 @@ def test_links_of_a_record_come_as_a_whole_when_it_changed(office: Office) -> No
     office.write_two_records()
     office.export()
     office.desk.look(
-        Shown("w1", 7, "", content("Quay", cover={"upload_id": "u1", "alt": "a quay"})),
+        Shown("w1", 7, "", QUAY),
         Shown("w2", 9, "c", content("Quay")),
         id="other",
     )
