@@ -7,10 +7,13 @@ environment of their own; a page is skipped by name if it has not.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -154,9 +157,31 @@ def test_datasette_serves_the_mirror(folder: Path) -> None:
     assert "versionsync" in page
 
 
-@pytest.mark.postgres
-def test_dbt_builds_a_table(tmp_path: Path, server: tuple[str, str]) -> None:
+@dataclass
+class DbtProject:
+    """The project of docs/dbt.md, and the mirror that it reads."""
+
+    folder: Path
+    owner: str
+
+    def run(self, *commands: str) -> str:
+        """What dbt says to some commands, in one process; they must succeed."""
+        environ = {"DBT_PASSWORD": "password", "DBT_SEND_ANONYMOUS_USAGE_STATS": "0"}
+        arguments = [[*command.split(), "--profiles-dir", "."] for command in commands]
+        code = f"from dbt.cli.main import dbtRunner; exit(not all(dbtRunner().invoke(a).success for a in {arguments}))"
+        return python(code, self.folder, **environ)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query answers, in the mirror's database."""
+        with psycopg.connect(self.owner) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
+@pytest.fixture
+def dbt(tmp_path: Path, request: pytest.FixtureRequest) -> DbtProject:
+    """The files of the page, and the role and the schema that it asks for."""
     tool("dbt.adapters.postgres")
+    server: tuple[str, str] = request.getfixturevalue("server")
     owner, theirs = make_url(server[0]), make_url(server[1])
     with psycopg.connect(server[0], autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA analytics AUTHORIZATION {theirs.username}".encode())
@@ -170,16 +195,47 @@ def test_dbt_builds_a_table(tmp_path: Path, server: tuple[str, str]) -> None:
                 block[1]
                 .replace("localhost", str(theirs.query["host"]))
                 .replace("user: dbt", f"user: {theirs.username}")
+                .replace("../versionsync/deploy/dbt", str(ROOT / "deploy" / "dbt"))
             )
             path.write_text(text.replace("dbname: website", f"dbname: {owner.database}"))
-    environ = {"DBT_PASSWORD": "password", "DBT_SEND_ANONYMOUS_USAGE_STATS": "0"}
-    code = "from dbt.cli.main import cli; cli(['run', '--profiles-dir', '.'])"
-    assert "PASS=1" in python(code, tmp_path, **environ)
-    with psycopg.connect(server[0]) as connection:
-        found = connection.execute(
-            "SELECT sum(versions) = (SELECT count(*) FROM versions) FROM analytics.versions_by_day"
-        )
-        assert found.fetchone() == (True,)
+    return DbtProject(tmp_path, server[0])
+
+
+@pytest.mark.postgres
+def test_dbt_builds_a_table(dbt: DbtProject) -> None:
+    (dbt.folder / "packages.yml").unlink()  # it belongs to the next part of the page
+    assert "PASS=1" in dbt.run("run")
+    assert dbt.ask("SELECT sum(versions) = (SELECT count(*) FROM versions) FROM analytics.versions_by_day") == [(True,)]
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(900)  # dbt starts slowly on a loaded machine
+def test_the_dbt_package_builds_and_its_tests_pass(dbt: DbtProject) -> None:
+    """Its tables have the rows of the mirror."""
+    built = dbt.run("deps", "build --select versionsync")
+    assert re.search(r"PASS=2\d WARN=0 ERROR=0 SKIP=0", built), built
+    for model, rows in PACKAGE.items():
+        ((found, wanted),) = dbt.ask(f"SELECT (SELECT count(*) FROM analytics.{model}), ({rows})")
+        assert found == wanted > 0, model
+    (titles,) = dbt.ask("SELECT count(*) FROM analytics.current_records WHERE title IS NOT NULL")
+    assert titles[0] > 5
+    with psycopg.connect(dbt.owner) as connection:
+        connection.execute("UPDATE analytics.record_versions SET valid_until = 'infinity' WHERE NOT is_open")
+    with pytest.raises(AssertionError, match=r"Got [0-9]+ results?, configured to fail if != 0"):
+        dbt.run("test --select record_versions_do_not_overlap")
+
+
+PACKAGE = {
+    "record_versions": "SELECT count(*) FROM intervals",
+    "current_records": "SELECT count(*) FROM records WHERE deleted_at IS NULL",
+    "published_records": "SELECT count(*) FROM records WHERE deleted_at IS NULL AND published_version_id IS NOT NULL",
+    "field_changes": "SELECT count(*) FROM changes",
+    "publications_per_day": (
+        "SELECT count(*) FROM (SELECT DISTINCT model_id, date_trunc('day', occurred_at AT TIME ZONE 'UTC') FROM events"
+        " WHERE type IN ('version.published', 'version.unpublished')) AS days"
+    ),
+}
+"""The models of the package, and how many rows each must have."""
 
 
 def _indented(page: str, language: str) -> Iterator[tuple[str, str]]:
