@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.integration.export.conftest import BODY, Office, content
+from tests.integration.export.conftest import BODY, QUAY, Office, content
 from tests.integration.mirror.writing import Shown, at
 from versionsync.export.dast_text import parse
 from versionsync.export.errors import ExportError
 from versionsync.export.git import GitExported, export_git
+from versionsync.export.git_files import shard_of
 from versionsync.mirror.tables.sources import sources_of
 
 pytestmark = pytest.mark.both_databases
@@ -54,15 +58,15 @@ def test_the_files_are_the_content_and_a_text_of_each_structured_text(office: Of
     exported(office, tmp_path / "git")
     names = git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
     assert names == [
-        "article/record.body.dast.md",
-        "article/record.json",
-        "article/record.texts.en.dast.md",
-        "article/record.texts.it.dast.md",
+        "article/r/e/record.body.dast.md",
+        "article/r/e/record.json",
+        "article/r/e/record.texts.en.dast.md",
+        "article/r/e/record.texts.it.dast.md",
     ]
-    text = git(tmp_path / "git", "show", "HEAD:article/record.json")
+    text = git(tmp_path / "git", "show", "HEAD:article/r/e/record.json")
     assert list(json.loads(text)) == ["title", "price", "body", "texts"]
     assert '\n  "price": 1,\n' in text
-    body = git(tmp_path / "git", "show", "HEAD:article/record.body.dast.md")
+    body = git(tmp_path / "git", "show", "HEAD:article/r/e/record.body.dast.md")
     assert body == "\\*F\\*\n"
     assert parse(body) == json.loads(text)["body"]
 
@@ -74,7 +78,7 @@ def test_two_exports_have_the_same_ids_whatever_the_machine(
     office.desk.look(Shown("v1", 0, "c", content("Fish")))
     exported(office, tmp_path / "steps")
     office.desk.look(Shown("v1", 0, "", content("Fish")), Shown("v2", 5, "cp", content("Old fish"), live=(6, None)))
-    office.desk.look(Shown("w1", 7, "c", content("Quay")), id="other")
+    office.desk.look(Shown("w1", 7, "c", QUAY), id="other")
     exported(office, tmp_path / "steps")
     office.rewrite()
     last = exported(office, tmp_path / "steps")
@@ -93,13 +97,13 @@ def test_a_rewrite_and_a_deletion_are_commits(office: Office, tmp_path: Path) ->
     office.rewrite()
     exported(office, tmp_path / "git")
     assert subjects(tmp_path / "git")[3:] == ["article: New fish (rewritten)", "article: Quay (deleted)"]
-    before = json.loads(git(tmp_path / "git", "show", "HEAD~3:article/record.json"))
+    before = json.loads(git(tmp_path / "git", "show", "HEAD~3:article/r/e/record.json"))
     assert before["title"] == "Old fish"
     assert "other" not in git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD")
-    office.desk.look(Shown("w1", 7, "c", content("Quay")), id="other")
+    office.desk.look(Shown("w1", 7, "c", QUAY), id="other")
     exported(office, tmp_path / "git")
     assert subjects(tmp_path / "git")[-1] == "article: Quay (returned)"
-    assert "article/other.json" in git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD")
+    assert "article/o/t/other.json" in git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD")
 
 
 def test_files_that_a_version_no_longer_has_go(office: Office, tmp_path: Path) -> None:
@@ -108,14 +112,14 @@ def test_files_that_a_version_no_longer_has_go(office: Office, tmp_path: Path) -
     exported(office, tmp_path / "git")
     office.desk.look(Shown("v1", 0, "", content("Fish")), Shown("v2", 1, "c", b'{"title": "Fish"}'))
     exported(office, tmp_path / "git")
-    assert git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD") == "article/record.json\n"
+    assert git(tmp_path / "git", "ls-tree", "-r", "--name-only", "HEAD") == "article/r/e/record.json\n"
 
 
 def test_a_content_with_two_members_of_one_name_stays_as_it_was_sent(office: Office, tmp_path: Path) -> None:
     """A file that is sorted would lose one of them."""
     office.desk.look(Shown("v1", 0, "c", b'{"title":"a","title":"b"}'))
     exported(office, tmp_path / "git")
-    assert git(tmp_path / "git", "show", "HEAD:article/record.json") == '{"title":"a","title":"b"}\n'
+    assert git(tmp_path / "git", "show", "HEAD:article/r/e/record.json") == '{"title":"a","title":"b"}\n'
     assert subjects(tmp_path / "git") == ["article: record"]
 
 
@@ -150,3 +154,25 @@ def test_without_git_the_export_says_so(office: Office, tmp_path: Path, monkeypa
     with pytest.raises(ExportError, match="not installed"):
         exported(office, tmp_path / "git")
     assert not (tmp_path / "git").exists()
+
+
+@pytest.mark.parametrize(
+    ("record_id", "folders"),
+    [
+        ("DxW3kq9aQ1uZl2zNLN7XmQ", "d/x"),
+        ("-_W3kq9aQ1uZl2zNLN7XmQ", "-/_"),
+        ("12345", "5/4"),
+        ("7", "7/_"),
+        ("r", "r/_"),
+    ],
+)
+def test_the_folders_of_a_record_follow_from_its_id(record_id: str, folders: str) -> None:
+    assert shard_of(record_id) == folders
+
+
+def test_no_folder_gets_many_records() -> None:
+    """Ids of both kinds: those of a new project, and those of an old one, which count up."""
+    new = [base64.urlsafe_b64encode(hashlib.md5(f"{number}".encode()).digest()).decode() for number in range(10_000)]
+    old = [str(number) for number in range(1_230_000, 1_240_000)]
+    for ids in (new, old):
+        assert max(Counter(map(shard_of, ids)).values()) <= 100
