@@ -26,6 +26,7 @@ from versionsync.history.diff.regions import (
     may_be_rewritten,
     shared_words,
 )
+from versionsync.history.diff.tokens import NODE
 
 __all__ = ["match_lines"]
 
@@ -153,11 +154,17 @@ def _is_sure(before: Sequence[Line], after: Sequence[Line], members_a: Sequence[
     """Return whether lines that were moved share enough words, whatever other lines have some of them, too."""
     words_a = [word for i in members_a for word in before[i].words]
     words_b = [word for j in members_b for word in after[j].words]
+    words_a, words_b = _without_other_nodes(words_a, words_b), _without_other_nodes(words_b, words_a)
     shared = sum(size for _, _, size in align(words_a, words_b).blocks)
     is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
     # A part that has no other words needs half of the whole only: the other parts may be elsewhere.
     share = SURE_SHARE if shared < min(len(words_a), len(words_b)) else 0.5
     return is_enough and shared >= share * max(len(words_a), len(words_b))
+
+
+def _without_other_nodes(words: list[str], others: list[str]) -> list[str]:
+    """Return some words without the records and blocks that the other words lack: these say nothing."""
+    return [word for word in words if word[0] != NODE or word in others]
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:

@@ -29,32 +29,38 @@ def attach_parts(
     groups = [*in_order, *others]
     taken_a = {i for group in groups for i in group.before}
     taken_b = {j for group in groups for j in group.after}
-    rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is LineSort.TEXT]
-    rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is LineSort.TEXT]
-    index_a, index_b = _by_word(before, rest_a), _by_word(after, rest_b)
+    free_a = {i for i in range(len(before)) if i not in taken_a}
+    free_b = {j for j in range(len(after)) if j not in taken_b}
+    index_a, index_b = _by_word(before, free_a), _by_word(after, free_b)
     for number, group in enumerate(groups):
         if before[group.before[0]].sort is not LineSort.TEXT:
             continue
         if index_a:
-            members = _with_parts(before, group.before, [after[j] for j in group.after], index_a)
+            members = _with_parts(before, group.before, [after[j] for j in group.after], index_a, free_a)
             groups[number] = group = replace(group, before=members)
         if index_b:
-            members = _with_parts(after, group.after, [before[i] for i in group.before], index_b)
+            members = _with_parts(after, group.after, [before[i] for i in group.before], index_b, free_b)
             groups[number] = group = replace(group, after=members)
     return groups[:size], groups[size:]
 
 
-def _by_word(lines: Sequence[Line], rest: Sequence[int]) -> dict[str, set[int]]:
-    """Return the lines that have a word, by the words that few of them have."""
+def _by_word(lines: Sequence[Line], free: set[int]) -> dict[str, set[int]]:
+    """Return the texts that have a word, by the words that few of them have."""
     index: dict[str, set[int]] = {}
-    for number in rest:
+    for number in free:
+        if lines[number].sort is not LineSort.TEXT:
+            continue
         for word in lines[number].words:
             index.setdefault(word, set()).add(number)
     return {word: numbers for word, numbers in index.items() if len(numbers) <= COMMON_WORD_LINES}
 
 
 def _with_parts(
-    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], index: dict[str, set[int]]
+    lines: Sequence[Line],
+    members: tuple[int, ...],
+    others: Sequence[Line],
+    index: dict[str, set[int]],
+    free: set[int],
 ) -> tuple[int, ...]:
     """Add lines to the members of a group whose other side, `others`, has their words.
 
@@ -63,6 +69,7 @@ def _with_parts(
         members: Those that are in the group.
         others: The other side of the group.
         index: The lines without a group by their words. Those that become members are taken out.
+        free: All lines that had no group at first.
 
     Returns:
         The members in the order in which their words are on the other side.
@@ -81,12 +88,16 @@ def _with_parts(
     candidates = {number for place in unmatched for number in index.get(whole[place], ())}
     added = False
     for number in sorted(candidates):
-        found = _places_in(lines[number].words, whole, unmatched)
+        own = lines[number].words
+        if len(own) == 1:
+            found = _place_beside(own[0], whole, unmatched, number, members, free)
+        else:
+            found = _places_in(own, whole, unmatched)
         if found:
             added = True
             places[number] = found[0]
             unmatched.difference_update(found)
-            for word in lines[number].words:
+            for word in own:
                 index.get(word, set()).discard(number)
     if not added:
         return members
@@ -96,8 +107,6 @@ def _with_parts(
 def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[int]:
     """Return the places of the words of a line in a whole that has most of them; a short line must end it as it is."""
     size = len(words)
-    if size == 1:
-        return []  # by chance
     if size < SURE_WORDS:
         for start in (0, len(whole) - size):
             found = list(range(start, start + size))
@@ -112,3 +121,18 @@ def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[
         return []
     found = [residue[place] for _, at, length in align(words, residue_words).blocks for place in range(at, at + length)]
     return found if len(found) >= SURE_SHARE * size else []
+
+
+def _place_beside(
+    word: str, whole: list[str], unmatched: set[int], number: int, members: tuple[int, ...], free: set[int]
+) -> list[int]:
+    """Return the place of a line of one word in a whole that begins or ends with it.
+
+    It must stand beside the members: nothing between them was there before. Elsewhere a word is there by chance.
+    """
+    first, last, end = min(members), max(members), len(whole) - 1
+    if number < first and 0 in unmatched and whole[0] == word and free.issuperset(range(number, first)):
+        return [0]
+    if number > last and end in unmatched and whole[end] == word and free.issuperset(range(last + 1, number)):
+        return [end]
+    return []

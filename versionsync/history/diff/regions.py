@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final
 
 from versionsync.history.diff.alignment import Alignment, align
@@ -81,13 +81,33 @@ def _paired(
 
 def _is_border_open(before: Sequence[Line], after: Sequence[Line], pair_a: list[int], pair_b: list[int]) -> bool:
     """Return whether words that one of two lines lost are in the other one now."""
-    first_a, second_a = (before[i].words for i in pair_a)
-    first_b, second_b = (after[j].words for j in pair_b)
-    if second_a[0] != second_b[0] and (second_b[0] in first_a or second_a[0] in first_b):
+    lines = [*(before[i] for i in pair_a), *(after[j] for j in pair_b)]
+    if _have_words_moved(*(line.words for line in lines)):
         return True
-    new, old = set(first_b) - set(first_a), set(first_a) - set(first_b)
-    gone, come = set(second_a) - set(second_b), set(second_b) - set(second_a)
-    return len(new & gone) > 1 or len(old & come) > 1
+    if not any(line.text.nodes for line in lines):
+        return False
+    # A record or block that was added before a word hides that the word is the first one.
+    words = [[word for word in line.words if word[0] != NODE] for line in lines]
+    return all(words) and _have_words_moved(*words)
+
+
+def _have_words_moved(first_a: list[str], second_a: list[str], first_b: list[str], second_b: list[str]) -> bool:
+    """Return whether words went from the first of two lines to the second one, or back."""
+    if second_a[0] != second_b[0]:
+        if second_b[0] in first_a or second_a[0] in first_b:
+            return True
+    elif first_a[-1] != first_b[-1]:
+        # The word that the second line begins with may be one of two of its kind.
+        word = second_a[0]
+        more_in_first, more_in_second = (
+            new.count(word) - old.count(word) for old, new in ((first_a, first_b), (second_a, second_b))
+        )
+        if more_in_first * more_in_second < 0:
+            return True
+    come, left = set(first_b) - set(first_a), set(second_a) - set(second_b)
+    if len(come & left) > 1:
+        return True
+    return len((set(first_a) - set(first_b)) & (set(second_b) - set(second_a))) > 1
 
 
 def _grouped(
@@ -209,9 +229,13 @@ def joined_lines(
         """More words in common come first, and of as many those in shorter lines."""
         return -edges[pair].count, max(sizes_a[pair[0]], sizes_b[pair[1]])
 
-    for i, j in sorted(edges, key=strength):
+    ordered = sorted(edges, key=strength)
+    # All are seen twice: a weaker edge may show that a line stays, and then few words at its border are enough.
+    for i, j in chain(ordered, ordered):
         a, b, edge = before[i], after[j], edges[i, j]
         one, other = of_a.get(i), of_b.get(j)
+        if one is not None and one is other:
+            continue
         is_border = _is_at_border(edge, len(a.words), len(b.words)) and edge.count > 2
         if one and other and not is_border:
             # Both lines are known to stay: few words are enough, if they are next to what stayed.
@@ -222,8 +246,6 @@ def joined_lines(
             continue
         is_covered = (i in covered[0] and sizes_a[i] >= sizes_b[j]) or (j in covered[1] and sizes_b[j] >= sizes_a[i])
         if not is_border and not _is_significant(edge, a.sort, sizes_a[i], sizes_b[j], is_covered):
-            continue
-        if one is not None and one is other:
             continue
         if (one or other) and not (
             a.sort is LineSort.TEXT

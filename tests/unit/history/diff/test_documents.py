@@ -73,6 +73,56 @@ def test_a_border_that_moved_is_neither() -> None:
     assert (diff.words_added, diff.words_removed) == (0, 0)
 
 
+def test_one_word_moves_over_a_border_behind_which_the_same_word_stays() -> None:
+    diff = document_diff([para(LONG), para(f"so so {OTHER}")], [para(f"a b {LONG} so"), para(f"so {OTHER}")])
+    assert kinds(diff.changes) == ["structure changed redivided", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (2, 0)
+
+
+def test_one_word_moves_over_a_border_and_a_record_is_added_before_it() -> None:
+    record = {"type": "inlineItem", "item": "r1"}
+    diff = document_diff([para("one so"), para(OTHER)], [para("one"), para(record, f"so {OTHER}")])
+    assert kinds(diff.changes) == ["structure changed redivided", "reference added"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
+def test_one_word_that_was_split_off_is_a_part_whatever_else_begins_with_it() -> None:
+    new = "so a text about the sea and the boats that went out at night"
+    diff = document_diff([para(LONG), para("so what")], [para(LONG), para(new), para("so"), para("what")])
+    assert kinds(diff.changes) == ["structure added", "structure changed split"]
+    assert (diff.words_added, diff.words_removed) == (14, 0)
+
+
+def test_one_word_that_was_split_off_at_the_end_is_a_part_too() -> None:
+    new = "and so"
+    diff = document_diff([para("what so"), para(LONG)], [para("what"), para("so"), para(new), para(LONG)])
+    assert kinds(diff.changes) == ["structure changed split", "structure added"]
+    assert (diff.words_added, diff.words_removed) == (2, 0)
+
+
+def test_one_word_that_was_split_off_is_a_part_whatever_was_added_between() -> None:
+    before, between = [para(f"{OTHER} so {OTHER}"), para("so what")], [para(LONG), para("a b c")]
+    diff = document_diff(before, [para("so"), *between, para("what")])
+    assert kinds(diff.changes) == ["structure removed", "structure changed split", *["structure added"] * 2]
+    assert (diff.words_added, diff.words_removed) == (9, 13)
+
+
+def test_a_border_that_moved_is_seen_whichever_line_is_known_to_stay_first() -> None:
+    diff = document_diff(
+        [para(LONG), para("go"), para("so 2 far we went")], [para("go so we know far"), para("we went")]
+    )
+    assert kinds(diff.changes) == ["structure removed", "structure changed redivided", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (2, 7)
+
+
+def test_a_record_within_a_paragraph_does_not_hide_that_half_of_it_was_moved() -> None:
+    record = {"type": "inlineItem", "item": "r1"}
+    stays = "a b c d e f g h i j"
+    diff = document_diff([para(stays), para(f"{LONG} ", record, f" {OTHER}")], [para(LONG), para(stays)])
+    assert kinds(diff.changes) == ["structure moved", "text changed", "reference removed"]
+    assert (diff.words_added, diff.words_removed) == (0, 6)
+
+
 def test_a_part_that_stands_elsewhere_is_still_a_part() -> None:
     diff = document_diff(
         [para(f"{LONG} {OTHER}"), para("a b c d e f g h i")], [para(LONG), para("a b c d e f g h i"), para(OTHER)]
