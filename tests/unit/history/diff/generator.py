@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 from versionsync.history.diff import Schema, SchemaField
@@ -708,10 +709,19 @@ _VALUES: dict[str, Callable[[Generator, dict[str, Any], Edits], None]] = {
 def _count_what_moved_with_others(old: dict[str, Any], new: dict[str, Any], edits: Edits) -> None:
     """Count the words of blocks that were moved out of a block or locale that is gone now, or into a new one.
 
-    The other block or locale is shown as a whole, with them in it.
+    The other block or locale is shown as a whole, with them in it. So are two blocks of which the inner one is the
+    outer one now: neither is in a place that is on both sides.
     """
     if not edits.moved_elsewhere:
         return
+    inside_before, inside_after = (
+        {pair for where, _ in _parts(one) for pair in combinations(where[2], 2)} for one in (old, new)
+    )
+    for block, _, _ in edits.moved_elsewhere:
+        insides = {outer for outer, inner in inside_before if inner == block.id and (inner, outer) in inside_after}
+        if insides and block.id not in edits.carried:
+            edits.words += 2 * _block_words(block)
+            edits.carried |= {block.id, *insides}
     before, after = ({name for where, _ in _parts(one) for name in _names(where)} for one in (old, new))
     for _ in edits.moved_elsewhere:  # what is in a block that is shown as a whole is shown with it
         before, after = before - edits.carried, after - edits.carried

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jsonpatch
@@ -103,13 +103,24 @@ def _moved_within(before: Para, after: Para) -> int:
     """Return how many words that two paragraphs share are in another order: all but the longest series in order."""
     if not before.origins & after.origins:
         return 0
-    ranks = {word.number: rank for rank, word in enumerate(before.words) if word.node is None}
-    shared = [ranks[word.number] for word in after.words if word.node is None and word.number in ranks]
+    shared = _ranks([before], [after])
+    return len(shared) - _number_in_order(shared)
+
+
+def _ranks(paras: Iterable[Para], others: Iterable[Para]) -> list[int]:
+    """Return the places in some paragraphs of the words that others have, too, in the order of the others."""
+    words = (word for para in paras for word in para.words if word.node is None)
+    ranks = {word.number: rank for rank, word in enumerate(words)}
+    return [ranks[word.number] for other in others for word in other.words if word.number in ranks]
+
+
+def _number_in_order(ranks: Iterable[int]) -> int:
+    """Return the length of the longest rising series."""
     ends: list[int] = []  # the least last rank of a rising series, by its length
-    for rank in shared:
+    for rank in ranks:
         place = bisect_left(ends, rank)
         ends[place : place + 1] = [rank]
-    return len(shared) - len(ends)
+    return len(ends)
 
 
 def _numbers(para: Para) -> set[int]:
@@ -233,15 +244,27 @@ def _is_moved_elsewhere(pair: Pair, change: Change) -> Iterator[str]:
 
 
 def _is_unknown(pair: Pair, change: Change, para: Para, path: Path) -> Iterator[str]:
-    """Check that the words of a paragraph that is said to be new or gone are on this side only."""
+    """Check that the words of a paragraph that is said to be new or gone are on this side only.
+
+    Words of which no reader could tell that they are the same do not count: those in a paragraph that has little of
+    this one, so that it is another one, and the words of a paragraph that was moved in pieces of less than four words.
+    """
     words = _numbers(para)
     if len(words) < SURE_WORDS or _kept(pair, para, before=change.operation is Operation.REMOVED):
         return
     own = pair.lines_before if change.operation is Operation.REMOVED else pair.lines_after
     others = pair.lines_after if change.operation is Operation.REMOVED else pair.lines_before
-    shared = words & _numbers_of_same(para, others)
-    if 2 * len(shared) > len(words) and not _is_elsewhere(para, own, path):
+    same = [other for other in others.values() if other.origins & para.origins]
+    if pair.edits.has_moves and _number_in_order(_ranks([para], same)) < SURE_WORDS:
+        return
+    shared = sum(len(common) for other in same if _is_part(common := words & _numbers(other), para, other))
+    if 2 * shared > len(words) and not _is_elsewhere(para, own, path):
         yield f"a paragraph that is on both sides is {change.operation}: {path}"
+
+
+def _is_part(common: set[int], para: Para, other: Para) -> bool:
+    """Return whether two paragraphs have so many words in common that one may be a part of the other one."""
+    return 2 * len(common) >= min(len(_numbers(para)), len(_numbers(other)))
 
 
 def _is_elsewhere(para: Para, own: Lines, path: Path) -> bool:
