@@ -123,7 +123,14 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
         raise NotAMirror(f"{where} is {there}, not a file: choose another file name")
     with _OPENING:
         engine, mode = _first_connection(
-            url, path, where, create=create, reads_only=reads_only, is_fixed=is_fixed, busy_seconds=busy_seconds
+            url,
+            path,
+            where,
+            create=create,
+            reads_only=reads_only,
+            is_fixed=is_fixed,
+            busy_seconds=busy_seconds,
+            connections=connections,
         )
     opened = _identity(path)
 
@@ -142,7 +149,15 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
 
 
 def _first_connection(
-    url: URL, path: Path, where: str, *, create: bool, reads_only: bool, is_fixed: bool, busy_seconds: float
+    url: URL,
+    path: Path,
+    where: str,
+    *,
+    create: bool,
+    reads_only: bool,
+    is_fixed: bool,
+    busy_seconds: float,
+    connections: int | None,
 ) -> tuple[Engine, str]:
     """Return an engine of the file, and how it opens it."""
     if is_truncated(path):
