@@ -3,7 +3,7 @@
 The transaction reads all daemons and all claims, so that each daemon finds by itself which sources are its own
 (`assignment`). It takes those that are its own and free, and releases those that are another's and have no run here.
 
-A daemon whose own heartbeat has expired cannot tell whether others are dead: the database may have been unavailable to
+A daemon whose own heartbeat has expired cannot know whether others are dead: the database may have been unavailable to
 all of them, or its clock may have been set. It then takes nothing from those that lived when it lived last, until they
 had time for a heartbeat.
 """

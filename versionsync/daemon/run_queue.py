@@ -1,4 +1,4 @@
-"""Who runs next: so many runs at once, first come, first served.
+"""Who runs next: a limited number of runs at once, first come, first served.
 
 Long runs, such as first syncs and scrubs, hold at most half of the places. So a check never waits behind all of them,
 and a long run waits only for long ones that came before it. Runs of one source come one after the other.

@@ -181,7 +181,7 @@ class SourceWorker:
         self._machine.enter_standby(None)
 
     async def end(self) -> None:
-        """Stop all jobs of the source cleanly, for good."""
+        """Stop all jobs of the source cleanly, permanently."""
         self.is_held = False
         for job in RUN_JOBS + OTHER_JOBS:
             await self._scheduler.remove(f"{self.name}:{job}")

@@ -307,7 +307,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _pool_options(connections: int | None, *, kept: int) -> dict[str, Any]:
-    """Return the options of a pool with at most so many connections, of which it keeps `kept` open.
+    """Return the options of a pool with at most `connections`, of which it keeps `kept` open.
 
     The one that was used last is used next: the others rest, and few are opened while there is little to do.
     """
