@@ -365,7 +365,7 @@ class DaemonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         about(
             "How many sources are checked or mirrored at once. The others wait for their turn; none is left out. First "
             "syncs and other long runs take at most half of the places. The daemon has four threads more than "
-            "this, and as many connections to the database.",
+            "this, and six connections to the database more.",
             example="16",
             ge=1,
             le=1000,
