@@ -55,9 +55,6 @@ def status(
         # One line for each source.
         versionsync status
 
-        # All details of one source.
-        versionsync status website
-
         # Only what is wrong, of many sources.
         versionsync status --failing --stale
 

@@ -11,7 +11,7 @@ import select
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,15 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
         )
     if path.exists() and (there := no_file(path.resolve())) and not path.is_dir():
         raise NotAMirror(f"{where} is {there}, not a file: choose another file name")
+    opened: tuple[int, int] | None = None
+
+    def check_file() -> None:
+        if opened is not None and _identity(path) != opened:
+            raise DatabaseUnavailable(
+                f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
+                "more: see that the right file is in its place, then run this again"
+            )
+
     with _OPENING:
         engine, mode = _first_connection(
             url,
@@ -131,15 +140,12 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool, connections: int |
             is_fixed=is_fixed,
             busy_seconds=busy_seconds,
             connections=connections,
+            check_file=check_file,
         )
     opened = _identity(path)
 
     def begin(connection: Connection) -> None:
-        if _identity(path) != opened:
-            raise DatabaseUnavailable(
-                f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
-                "more: see that the right file is in its place, then run this again"
-            )
+        check_file()
         if mode == UNCHANGING and has_log(path):
             raise DatabaseUnavailable(f"another process has begun to write the database {where}: run this again")
         _begin_sqlite(connection)
@@ -158,8 +164,9 @@ def _first_connection(
     is_fixed: bool,
     busy_seconds: float,
     connections: int | None,
+    check_file: Callable[[], None],
 ) -> tuple[Engine, str]:
-    """Return an engine of the file, and how it opens it."""
+    """Return an engine of the file, and how it opens it. `check_file` runs before each connection."""
     if is_truncated(path):
         raise DatabaseUnavailable(f"the database {where} {TRUNCATED}")
     if create:
@@ -170,6 +177,7 @@ def _first_connection(
     mode = _mode_of(path, where, busy_seconds=busy_seconds) if is_fixed else "mode=rw"
 
     def connect() -> sqlite3.Connection:
+        check_file()
         connection = _connect_sqlite(path, mode, busy_seconds=busy_seconds)
         try:
             _set_up(connection, where, busy_seconds=busy_seconds, reads_only=reads_only)
@@ -288,7 +296,7 @@ def _turn_wal_on(connection: sqlite3.Connection, where: str, *, busy_seconds: fl
 
 
 def _make_file(path: Path, where: str) -> None:
-    if is_in_use(path):
+    if path.exists() and is_in_use(path):
         return
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -50,6 +50,7 @@ def test_options_alone_write_a_file_with_which_a_sync_works(
         "sources": [
             {"name": "simulated-project", "api_token_env": "DATOCMS_API_TOKEN", "base_url": upstream.url},
         ],
+        "daemon": {},
         "http": {},
     }
     assert FULL_ACCESS_TOKEN not in path.read_text()

@@ -232,14 +232,14 @@ def test_a_connection_that_was_just_used_is_not_tried(
             assert len(tried) == number
 
 
-def test_a_mirror_has_no_more_connections_than_threads(database_url: str) -> None:
-    """And no fewer: no thread waits for the connection of another."""
+def test_a_mirror_has_a_connection_for_each_thread(database_url: str) -> None:
+    """And one for heartbeats; no thread waits for the connection of another."""
     with Mirror.open(database_url, threads=7) as mirror, ExitStack() as held:
-        for _ in range(7):
+        for _ in range(8):
             held.enter_context(mirror.read())
         pool = mirror._engine.pool
         assert isinstance(pool, QueuePool)
-        assert pool.checkedout() == 7
+        assert pool.checkedout() == 8
         pool._timeout = 0.05
         with pytest.raises(PoolTimeout):
             held.enter_context(mirror._engine.connect())
