@@ -34,7 +34,8 @@ class StateMachine:
     """Moves one source from state to state. `changed_at` is the monotonic time of the last change that was found."""
 
     def __init__(self, state: WorkerState, next_run: NextRun, *, log: FilteringBoundLogger, random: Random) -> None:
-        self.changed_at = time.monotonic()  # a new daemon checks often: it does not know yet how quiet the source is
+        self.changed_at = time.monotonic()
+        self._knows_quiet_time = False
         self._complete_at = float("-inf")
         self._partial_seconds = 0.0
         self._partial_checks = 0
@@ -90,6 +91,7 @@ class StateMachine:
         state = self._state
         if state.status is not WorkerStatus.STARTING:
             self._set(WorkerStatus.STARTING if complete_as_of is None else WorkerStatus.ACTIVE)
+        self._knows_quiet_time = False
         state.last_run_at = None  # a change since then may have been reported to the other daemon
         self._complete_at, self._partial_seconds, self._partial_checks = float("-inf"), 0.0, 0
         self.set_complete_as_of(complete_as_of)
@@ -151,6 +153,8 @@ class StateMachine:
         state.last_success_at, self._complete_at, self._partial_seconds = state.started_at, time.monotonic(), 0.0
         if has_changes(report):
             self._record_change()
+        if not self._knows_quiet_time:
+            self._learn_quiet_time(report.upstream_changed_at)
         quiet = time.monotonic() - self.changed_at
         if is_notified:
             seconds = max(schedule.check_seconds, schedule.after_change_seconds)
@@ -162,6 +166,16 @@ class StateMachine:
         slowed = " (slowed down by the budget)" if schedule.check_seconds > state.max_staleness else ""
         why = reason(quiet_seconds=quiet, has_changed=state.last_change_at is not None)
         self._next_run.next_in(seconds, f"{why}{slowed}")
+
+    def _learn_quiet_time(self, upstream_changed_at: datetime | None) -> None:
+        """Start from DatoCMS's last change: what the first run finds may be old.
+
+        Otherwise a daemon that takes over a thousand sources would check each of them every ten seconds at first.
+        """
+        self._knows_quiet_time = True
+        if upstream_changed_at is not None:
+            quiet = (datetime.now(UTC) - upstream_changed_at).total_seconds()
+            self.changed_at = time.monotonic() - max(quiet, 0.0)
 
     def _failed(self, kind: ErrorKind, report: RunReport) -> None:
         state, previous = self._state, self._state.error_kind

@@ -144,6 +144,8 @@ class RunReport:
         would_delete: How many records a sync would check for deletion. Only in a dry run.
         unexplained_change_since: Since when runs search for a change that no list shows. None: they do not.
         blocked_views: The typed views that could not follow the schema, and why. None: that was not tried.
+        upstream_changed_at: When something last changed in DatoCMS. None: it does not say, or the run did not get that
+            far.
     """
 
     source: str
@@ -160,6 +162,7 @@ class RunReport:
     would_delete: int | None = None
     unexplained_change_since: datetime | None = None
     blocked_views: Mapping[str, str] | None = None
+    upstream_changed_at: datetime | None = None
 
     @classmethod
     def failed(cls, source: str, error: BaseException, counts: Counts) -> RunReport:

@@ -282,6 +282,7 @@ class _SyncRun:
             would_delete=result.would_delete,
             unexplained_change_since=result.unexplained_since,
             blocked_views=result.blocked_views,
+            upstream_changed_at=self.environment.beacon.last_data_change_at if self.environment else None,
         )
 
 

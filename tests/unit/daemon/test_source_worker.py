@@ -83,6 +83,7 @@ class WorkerTest:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, budget: str | None = None) -> None:
         self.store, self.jobs, self.runs = SharedStore(), Jobs(), list[SyncOptions]()
         self.failing: Sequence[str] = ()
+        self.upstream_changed_at: datetime | None = None
         monkeypatch.setattr("versionsync.daemon.runner.sync_source", self._sync)
         monkeypatch.setattr("versionsync.daemon.source_worker.WorkerDatabase", lambda _mirror, _name: self.store)
         source = SourceConfig(
@@ -131,6 +132,7 @@ class WorkerTest:
             outcome=Outcome.PARTIAL if failures else Outcome.SUCCEEDED,
             counts=Counts(requests=1),
             failures=failures,
+            upstream_changed_at=self.upstream_changed_at,
         )
 
 
@@ -369,3 +371,19 @@ async def test_a_bug_outside_the_run_is_shown_as_a_failure(worker: WorkerTest) -
     assert 1 <= worker.wait <= 5
     await worker.check()
     assert worker.state.status is WorkerStatus.ACTIVE
+
+
+@pytest.mark.parametrize(("quiet", "wait"), [(timedelta(days=3), 600), (timedelta(minutes=30), 180), (None, 10)])
+async def test_a_daemon_that_starts_knows_how_quiet_a_source_is(
+    worker: WorkerTest, quiet: timedelta | None, wait: float
+) -> None:
+    """From DatoCMS's last change: otherwise it would check every quiet source often at first. Later changes count."""
+    worker.upstream_changed_at = None if quiet is None else datetime.now(UTC) - quiet
+    await worker.check()
+    assert worker.wait == pytest.approx(wait, abs=1)
+    worker.upstream_changed_at = datetime.now(UTC)
+    await worker.check()
+    assert worker.wait == pytest.approx(wait, abs=1)
+    worker.worker.begin(2, complete_as_of=datetime.now(UTC))
+    await worker.check()
+    assert worker.wait == 10
