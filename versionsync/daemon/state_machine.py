@@ -35,7 +35,7 @@ class StateMachine:
 
     def __init__(self, state: WorkerState, next_run: NextRun, *, log: FilteringBoundLogger, random: Random) -> None:
         self.changed_at = time.monotonic()
-        self._knows_quiet_time = False
+        self._has_taken_over = False
         self._complete_at = float("-inf")
         self._partial_seconds = 0.0
         self._partial_checks = 0
@@ -91,7 +91,7 @@ class StateMachine:
         state = self._state
         if state.status is not WorkerStatus.STARTING:
             self._set(WorkerStatus.STARTING if complete_as_of is None else WorkerStatus.ACTIVE)
-        self._knows_quiet_time = False
+        self._has_taken_over = complete_as_of is not None
         state.last_run_at = None  # a change since then may have been reported to the other daemon
         self._complete_at, self._partial_seconds, self._partial_checks = float("-inf"), 0.0, 0
         self.set_complete_as_of(complete_as_of)
@@ -153,9 +153,7 @@ class StateMachine:
         state.last_success_at, self._complete_at, self._partial_seconds = state.started_at, time.monotonic(), 0.0
         if has_changes(report):
             self._record_change()
-        if not self._knows_quiet_time:
-            self._learn_quiet_time(report.upstream_changed_at)
-        quiet = time.monotonic() - self.changed_at
+        quiet = self._quiet_seconds(report)
         if is_notified:
             seconds = max(schedule.check_seconds, schedule.after_change_seconds)
             self._next_run.next_in(seconds, "webhooks report changes")
@@ -167,15 +165,17 @@ class StateMachine:
         why = reason(quiet_seconds=quiet, has_changed=state.last_change_at is not None)
         self._next_run.next_in(seconds, f"{why}{slowed}")
 
-    def _learn_quiet_time(self, upstream_changed_at: datetime | None) -> None:
-        """Start from DatoCMS's last change: what the first run finds may be old.
+    def _quiet_seconds(self, report: RunReport) -> float:
+        """Return for how long nothing has changed.
 
-        Otherwise a daemon that takes over a thousand sources would check each of them every ten seconds at first.
+        A daemon that starts, or takes over a source, goes by DatoCMS's last change until it finds one itself. Otherwise
+        it would check each of a thousand quiet sources every ten seconds at first. After a first sync it does so: who
+        sets up a source tries it.
         """
-        self._knows_quiet_time = True
-        if upstream_changed_at is not None:
-            quiet = (datetime.now(UTC) - upstream_changed_at).total_seconds()
-            self.changed_at = time.monotonic() - max(quiet, 0.0)
+        quiet = time.monotonic() - self.changed_at
+        if self._has_taken_over and report.upstream_changed_at is not None:
+            quiet = max(quiet, (datetime.now(UTC) - report.upstream_changed_at).total_seconds())
+        return quiet
 
     def _failed(self, kind: ErrorKind, report: RunReport) -> None:
         state, previous = self._state, self._state.error_kind
@@ -201,3 +201,4 @@ class StateMachine:
 
     def _record_change(self) -> None:
         self.changed_at, self._state.last_change_at = time.monotonic(), datetime.now(UTC)
+        self._has_taken_over = False

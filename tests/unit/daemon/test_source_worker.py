@@ -374,16 +374,20 @@ async def test_a_bug_outside_the_run_is_shown_as_a_failure(worker: WorkerTest) -
 
 
 @pytest.mark.parametrize(("quiet", "wait"), [(timedelta(days=3), 600), (timedelta(minutes=30), 180), (None, 10)])
-async def test_a_daemon_that_starts_knows_how_quiet_a_source_is(
+async def test_a_daemon_that_takes_over_knows_how_quiet_a_source_is(
     worker: WorkerTest, quiet: timedelta | None, wait: float
 ) -> None:
-    """From DatoCMS's last change: otherwise it would check every quiet source often at first. Later changes count."""
+    """From DatoCMS's last change: otherwise it would check every quiet source often at first."""
+    worker.worker.begin(2, complete_as_of=datetime.now(UTC))
     worker.upstream_changed_at = None if quiet is None else datetime.now(UTC) - quiet
     await worker.check()
     assert worker.wait == pytest.approx(wait, abs=1)
     worker.upstream_changed_at = datetime.now(UTC)
     await worker.check()
-    assert worker.wait == pytest.approx(wait, abs=1)
-    worker.worker.begin(2, complete_as_of=datetime.now(UTC))
+    assert worker.wait == 10
+
+
+async def test_a_new_source_is_checked_often_at_first(worker: WorkerTest) -> None:
+    worker.upstream_changed_at = datetime.now(UTC) - timedelta(days=3)
     await worker.check()
     assert worker.wait == 10
