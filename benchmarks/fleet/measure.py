@@ -224,7 +224,7 @@ def _idle(idle: Idle, size: _Size) -> Table:
         for cpu, who in ((daemons, "CPU"), (idle.cpu["PostgreSQL"], "PostgreSQL"))
     ]
     return Table(
-        f"Nobody edits {thousands(size.sources)} sources for {idle.seconds:.0f} s",
+        f"No one edits {thousands(size.sources)} sources for {idle.seconds:.0f} s",
         ("", "CPU a second", "a source", "threads", "descriptors", "memory"),
         rows,
         (
