@@ -92,7 +92,7 @@ async def _observe(size: _Size, database: Database, alone: Database, upstream: U
         _progress("three daemons start")
         cold = await phases.cold_start(FIRST, least=least)
         await asyncio.sleep(SETTLE_SECONDS)
-        _progress(f"{cold.complete} sources are complete; nobody edits")
+        _progress(f"{cold.complete} sources are complete; no one edits")
         idle = await phases.idle()
         edits = Edits(
             http,
@@ -187,7 +187,7 @@ def _cold(cold: Cold, size: _Size) -> Table:
         ),
         [
             [
-                thousands(cold.complete),
+                f"{thousands(cold.complete)} of {thousands(size.sources)}",
                 f"{cold.seconds:.0f} s",
                 thousands(cold.requests),
                 thousands(cold.least),

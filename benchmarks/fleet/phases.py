@@ -56,7 +56,7 @@ class Cold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """A time in which nobody edits. `cpu`: seconds of CPU in each second, by process."""
+    """A time in which no one edits. `cpu`: seconds of CPU in each second, by process."""
 
     seconds: float
     cpu: Mapping[str, float]
@@ -286,7 +286,7 @@ class Phases:
                 await task
 
     def _held(self) -> Mapping[int, int]:
-        """Return how many sources each running daemon holds; a claim of one that has ended counts for nobody."""
+        """Return how many sources each running daemon holds; a claim of one that has ended counts for no daemon."""
         held = self._questions.held()
         return {number: held.get(daemon.pid, 0) for number, daemon in sorted(self._fleet.running.items())}
 

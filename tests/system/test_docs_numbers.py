@@ -59,6 +59,11 @@ SAID = [
         (("1,000", 2), ("1,000", 3), ("1,000", 1)),
     ),
     Said(
+        "many-sources.md",
+        "with ten records each were complete after N seconds",
+        (("1,000 of 1,000", 1),),
+    ),
+    Said(
         "guarantees.md",
         "versionsync uses N to N % of the limit",
         (("fixed windows, time before the count", 2), ("fixed windows, time after the count", 2)),
