@@ -78,8 +78,8 @@ class HeldSources:
         self._webhooks = self._reported
         self.heard(heartbeat.newest_queued)
         for name, at in heartbeat.invalid_cursors.items():
-            if name in self.names:
-                self._workers[name].webhook_changed(at)
+            if (held := self._workers.get(name)) is not None and held.is_held:
+                held.webhook_changed(at)
         self._report_changes(before, instead_of, heartbeat)
 
     def heard(self, newest_queued: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ from versionsync.mirror.tables.daemons import save_next_check
 from versionsync.mirror.tables.leases import acquire, release
 from versionsync.mirror.tables.notifications import delete_sent, load_sent, save_sent
 from versionsync.mirror.tables.runs import delete_old_runs
-from versionsync.mirror.tables.sources import Project, SourceRow, add_sources, load_source, source_id
+from versionsync.mirror.tables.sources import Project, SourceRow, load_source, source_id
 from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_usage
 from versionsync.mirror.tables.webhooks import (
     LogCursor,
@@ -189,10 +189,6 @@ class WorkerDatabase:
         if self._source_id is None:
             self._source_id = self._mirror.query(lambda connection: source_id(connection, self._name))
         return self._source_id
-
-    def _added(self, tx: Connection) -> int:
-        """Return the id of the source, which gets a row in `tx` if it has none."""
-        return self._source_id or add_sources(tx, [self._name])[self._name]
 
     def _delete_old_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

@@ -37,7 +37,7 @@ from versionsync.wiring.sync_all import source_spec
 __all__ = ["THREADS_BESIDES_RUNS", "DaemonSettings", "run_daemon"]
 
 THREADS_BESIDES_RUNS: Final = 4
-"""For the projections of two sources, the claims, and the status. Each thread has at most one connection."""
+"""For the projections of two sources, what workers store, and the status. Each thread has at most one connection."""
 FILLED_AT_ONCE: Final = 2
 LARGE_ANSWERS_AT_ONCE: Final = 4
 

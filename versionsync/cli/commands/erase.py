@@ -193,10 +193,7 @@ def _show_upload(session: CliContext, plan: UploadPlan) -> None:
         ("former contents of rewritten versions", f"{found.rewrites:,}"),
         ("restore plans, emptied", ", ".join(found.plans) or "0"),
     ]
-    output.table([Column("what"), Column("how many", "right")], rows, indent=2)
-    if plan.covered_by is not None:
-        output.paragraph(f"It was erased before, by erasure {plan.covered_by.id}, which is in force.")
-    output.paragraph(f"This cannot be undone. {NOT_REACHED}")
+    _show_rows(session, rows, plan.covered_by)
 
 
 def _clean(session: CliContext, mirror: Mirror, source_id: int, id: str) -> bool:
@@ -238,9 +235,15 @@ def _show(session: CliContext, plan: ErasePlan) -> None:
         *((f"rows of {name}, computed again", f"{number:,}") for name, number in found.derived.items()),
         ("restore plans, emptied", ", ".join(found.plans) or "0"),
     ]
+    _show_rows(session, rows, plan.covered_by)
+
+
+def _show_rows(session: CliContext, rows: list[tuple[str, str]], covered_by: ErasureRow | None) -> None:
+    """Show how much is erased, whether it was erased before, and what the erasure cannot reach."""
+    output = session.output
     output.table([Column("what"), Column("how many", "right")], rows, indent=2)
-    if plan.covered_by is not None:
-        output.paragraph(f"It was erased before, by erasure {plan.covered_by.id}, which is in force.")
+    if covered_by is not None:
+        output.paragraph(f"It was erased before, by erasure {covered_by.id}, which is in force.")
     output.paragraph(f"This cannot be undone. {NOT_REACHED}")
 
 
