@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from tests.fixtures.claims import claim_for
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
-from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.running_daemon import HeldRequest, eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.budget import Budget, Period
 from versionsync.config import InvalidSetting
@@ -404,9 +404,11 @@ async def test_the_cost_of_a_sweep_is_learned_from_the_number_of_records(
 
 async def test_a_check_requested_during_another_one_comes_after_it(sync_env: SyncEnv) -> None:
     """The first one may have missed the reason for the request."""
-    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=1.0)
-    slow = replace(source_config(sync_env), max_staleness=600.0)
-    async with running_daemon(sync_env.mirror, slow) as watched:
-        await eventually(lambda: watched.state().progress)
+    first_request = HeldRequest(sync_env, "/site")
+    seldom = replace(source_config(sync_env), max_staleness=600.0)
+    async with running_daemon(sync_env.mirror, seldom) as watched:
+        await eventually(first_request.arrived.is_set)
         watched.daemon.reload()
+        await eventually(lambda: watched.told("info", "settings.reloaded"))
+        first_request.release()
         await eventually(lambda: watched.state().runs["succeeded"] >= 2)

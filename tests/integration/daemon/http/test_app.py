@@ -16,7 +16,14 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixtures.fake_upstreams import Given, gateway, unused_port
-from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.running_daemon import (
+    HeldRequest,
+    RunningDaemon,
+    eventually,
+    is_mirrored,
+    running_daemon,
+    source_config,
+)
 from tests.fixtures.sync_env import SyncEnv
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
@@ -66,9 +73,10 @@ async def served(sync_env: SyncEnv, **tokens: str) -> AsyncIterator[Served]:
 
 async def test_ready_once_all_is_mirrored(sync_env: SyncEnv) -> None:
     """And not before: a load balancer or a test may wait for it."""
-    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=0.5)
+    first_request = HeldRequest(sync_env, "/site")
     async with served(sync_env) as one:
         early = await one.http.get("/readyz")
+        first_request.release()
         assert (early.status_code, early.json()["ready"]) == (503, False)
         assert early.json()["reasons"] == ["website: its first run is not finished yet"]
         assert (await one.http.get("/livez")).json()["program"] == "versionsync"
@@ -171,10 +179,11 @@ async def test_the_lag_counts_versions_after_the_backfill(sync_env: SyncEnv) -> 
 async def test_the_lease_while_a_run_holds_it(sync_env: SyncEnv) -> None:
     """And its epoch afterwards."""
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    first_page = HeldRequest(sync_env, "/items")
     async with served(sync_env) as one:
-        await eventually(lambda: (run := one.watched.state().progress) is not None and run.lease)
+        await eventually(first_page.arrived.is_set)
         during = await samples_of(one)
+        first_page.release()
         await eventually(lambda: one.watched.state().runs["succeeded"])
         sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=2.0)
         await eventually(lambda: one.watched.state().progress is None)
@@ -188,15 +197,18 @@ async def test_the_lease_while_a_run_holds_it(sync_env: SyncEnv) -> None:
 async def test_counters_rise_while_a_run_goes_on_and_never_fall(sync_env: SyncEnv) -> None:
     """A first backfill may take hours."""
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    first_page = HeldRequest(sync_env, "/items")
     seen: list[float] = []
     async with served(sync_env) as one:
+        await eventually(first_page.arrived.is_set)
+        during = (await samples_of(one))["versionsync_requests_total", "ok"]
+        first_page.release()
         while not one.watched.state().runs["succeeded"]:
             seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
             await asyncio.sleep(0.01)
         seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
+    assert 0 < during < seen[-1]
     assert seen == sorted(seen)
-    assert any(0 < count < seen[-1] for count in seen)
 
 
 async def test_every_count_of_a_run_is_a_metric() -> None:
