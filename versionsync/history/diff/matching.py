@@ -32,6 +32,10 @@ __all__ = ["match_lines"]
 
 ROUNDS: Final = 5
 """How often lines are looked for that were moved and edited; each round finds those in one order."""
+PART_SHARE: Final = 0.5
+"""The share of a line from which on another one that has nothing else is a part of it that was moved."""
+PASSAGE_SHARE: Final = 1 / 3
+"""The same for a part whose words were all in a row."""
 
 
 def match_lines(
@@ -155,10 +159,12 @@ def _is_sure(before: Sequence[Line], after: Sequence[Line], members_a: Sequence[
     words_a = [word for i in members_a for word in before[i].words]
     words_b = [word for j in members_b for word in after[j].words]
     words_a, words_b = _without_other_nodes(words_a, words_b), _without_other_nodes(words_b, words_a)
-    shared = sum(size for _, _, size in align(words_a, words_b).blocks)
+    blocks = align(words_a, words_b).blocks
+    shared = sum(size for _, _, size in blocks)
     is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
-    # A part that has no other words needs half of the whole only: the other parts may be elsewhere.
-    share = SURE_SHARE if shared < min(len(words_a), len(words_b)) else 0.5
+    share = SURE_SHARE
+    if shared == min(len(words_a), len(words_b)):  # a part that has no other words: the other parts may be elsewhere
+        share = PART_SHARE if len(blocks) > 1 else PASSAGE_SHARE
     return is_enough and shared >= share * max(len(words_a), len(words_b))
 
 

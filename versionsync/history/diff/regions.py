@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Final
 
 from versionsync.history.diff.alignment import Alignment, align
@@ -104,10 +104,14 @@ def _have_words_moved(first_a: list[str], second_a: list[str], first_b: list[str
         )
         if more_in_first * more_in_second < 0:
             return True
-    come, left = set(first_b) - set(first_a), set(second_a) - set(second_b)
-    if len(come & left) > 1:
+    went_back = (set(first_b) - set(first_a)) & (set(second_a) - set(second_b))
+    went_on = (set(first_a) - set(first_b)) & (set(second_b) - set(second_a))
+    if len(went_back) > 1 or len(went_on) > 1:
         return True
-    return len((set(first_a) - set(first_b)) & (set(second_b) - set(second_a))) > 1
+    # One word is enough if it stood at the border and still has its neighbour: a new word may stand before it.
+    return (second_a[0] in went_back and (first_a[-1], second_a[0]) in pairwise(first_b)) or (
+        first_a[-1] in went_on and (first_a[-1], second_a[0]) in pairwise(second_b)
+    )
 
 
 def _grouped(
@@ -344,7 +348,8 @@ def _borders(edges: dict[tuple[int, int], Edge], *, of_a: bool) -> dict[int, Cou
 def _is_part(count: int, first: int, last: int, size: int, whole: Line, borders: Counter[int]) -> bool:
     """Return whether a line is a part of another one, which has other parts.
 
-    Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part.
+    Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part;
+    of two words, the next one may have been edited.
 
     Args:
         count: The number of words that both share.
@@ -356,9 +361,12 @@ def _is_part(count: int, first: int, last: int, size: int, whole: Line, borders:
     """
     if 2 * count < size:
         return False
+    if count > 2 or first == 0 or last == len(whole.words) - 1:
+        return True
     # The line itself has put its own first and last place there.
-    has_neighbour = borders[first] > 1 or borders[last + 1] > 1
-    return count > 2 or first == 0 or last == len(whole.words) - 1 or has_neighbour
+    if borders[first] > 1 or borders[last + 1] > 1:
+        return True
+    return count == 2 and (first == 1 or last == len(whole.words) - 2 or bool(borders[first - 1] or borders[last + 2]))
 
 
 def _is_next_to_others(edge: Edge, size_a: int, size_b: int, borders_a: Counter[int], borders_b: Counter[int]) -> bool:
