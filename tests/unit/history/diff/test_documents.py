@@ -86,6 +86,27 @@ def test_one_word_moves_over_a_border_and_a_record_is_added_before_it() -> None:
     assert (diff.words_added, diff.words_removed) == (0, 0)
 
 
+def test_one_word_moves_over_a_border_and_another_word_is_added_before_it() -> None:
+    diff = document_diff([para("one so"), para("we went")], [para("one"), para("and so we went")])
+    assert kinds(diff.changes) == ["structure changed redivided", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (1, 0)
+
+
+def test_two_words_that_were_split_off_are_a_part_even_if_the_words_beside_them_changed() -> None:
+    diff = document_diff([para("a b c d e f gone x y before")], [para("a b c d e f"), para("x y after")])
+    assert kinds(diff.changes) == ["structure changed split", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (1, 2)
+
+
+def test_the_lesser_part_of_a_paragraph_was_moved_if_the_rest_went_to_another_one() -> None:
+    part, rest = "h i j k l m n", "1 2 3 4 5 6 7 8"
+    diff = document_diff(
+        [para(LONG), para(OTHER), para(f"{rest} {part}")], [para(f"{LONG} {rest}"), para(part), para(OTHER)]
+    )
+    assert "structure moved" in kinds(diff.changes)
+    assert (diff.words_added, diff.words_removed) == (8, 8)
+
+
 def test_one_word_that_was_split_off_is_a_part_whatever_else_begins_with_it() -> None:
     new = "so a text about the sea and the boats that went out at night"
     diff = document_diff([para(LONG), para("so what")], [para(LONG), para(new), para("so"), para("what")])
