@@ -13,7 +13,6 @@ iterators: few rows are in memory at a time, and each reads from one snapshot. T
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
@@ -59,7 +58,7 @@ from versionsync.history.questions.authors import Authorship, authors_of
 from versionsync.history.questions.compared import content_of, names_for
 from versionsync.history.questions.deleted import deleted
 from versionsync.history.questions.events import EventReader, matching_types
-from versionsync.history.questions.grep import Grep, Reading, grep
+from versionsync.history.questions.grep import Grep, Hits, Reading, grep
 from versionsync.history.questions.log import LogFilter, log, version_of
 from versionsync.history.questions.pairs import (
     Against,
@@ -76,8 +75,7 @@ from versionsync.history.render.view import Filter
 from versionsync.history.render.words import Names
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Filling, Scope, fillings, history_begins
-from versionsync.history.search.matching import Matcher, RegexMatcher, WordMatcher
-from versionsync.history.search.patterns import Pattern
+from versionsync.history.search.matching import matcher_of
 from versionsync.mirror.database import Mirror as Database
 from versionsync.mirror.schema import records, versions
 from versionsync.mirror.tables.events import EventFilter
@@ -399,7 +397,7 @@ class Mirror:
             NotFilled: The full-text index is not filled yet.
             NoFullText: This SQLite has no FTS5.
         """
-        matcher = _matcher(phrases, regex)
+        matcher = matcher_of(phrases, regex)
         if regex is not None and record is None and model is None:
             raise OddPattern(
                 "a regular expression needs a record or a model", hint="All passages of it are read, which takes long."
@@ -661,47 +659,6 @@ class Mirror:
         """Yield an answer from one snapshot, which ends with the iteration."""
         with self._database.read() as connection:
             yield from answer(connection, self._load(connection))
-
-
-class Hits(Iterator[Hit]):
-    """The hits of a search, as an iterator, and how much was read besides the index."""
-
-    def __init__(self, hits: Iterator[Hit], reading: Reading, matcher: Matcher) -> None:
-        self._hits = hits
-        self._reading = reading
-        self._matcher = matcher
-
-    def __next__(self) -> Hit:
-        return next(self._hits)
-
-    @property
-    def passages_read(self) -> int:
-        """How many passages were read so far."""
-        return self._reading.passages
-
-    @property
-    def bytes_read(self) -> int:
-        """How many bytes these have, in UTF-8."""
-        return self._reading.bytes
-
-    @property
-    def passages_given_up(self) -> int:
-        """How many of them took a regular expression too long. They count as without a match."""
-        return self._matcher.given_up if isinstance(self._matcher, RegexMatcher) else 0
-
-
-def _matcher(phrases: Sequence[str], regex: str | None) -> Matcher:
-    if regex is not None:
-        if phrases:
-            raise OddPattern("give either phrases or a regular expression")
-        try:
-            return RegexMatcher(re.compile(regex))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise OddPattern(f"this is no regular expression: {error}") from None
-    pattern = Pattern.of(phrases)
-    if pattern is None:
-        raise OddPattern("the pattern has no letter or digit", hint="Use a regular expression for other characters.")
-    return WordMatcher(pattern)
 
 
 _RECORD = (

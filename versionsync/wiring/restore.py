@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -27,7 +28,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import models
-from versionsync.mirror.tables.restores import StepState
+from versionsync.mirror.tables.restores import StepState, load_plan
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.tables.usage import add_requests, project_usage
 from versionsync.restore.errors import CannotApply, NoRestoreToken, ReadOnlyToken, TooFewRequests
@@ -35,7 +36,7 @@ from versionsync.restore.execute import carry_out
 from versionsync.restore.journal import Journal
 from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
 from versionsync.restore.model import Plan
-from versionsync.restore.plan_text import PlanFile
+from versionsync.restore.plan_text import PlanFile, read_plan_file
 from versionsync.restore.planning import PlanningOptions, make_plan
 from versionsync.restore.proof import Proof, aims_of, prove
 from versionsync.restore.selection import Wanted
@@ -191,6 +192,25 @@ class RestoreJob:
     def kept(self, id: str, *, file: PlanFile | None = None) -> KeptPlan:
         """Return a plan that the mirror keeps. See `versionsync.restore.kept_plans.kept_plan`."""
         return kept_plan(self.mirror, self.row().id, id, file=file)
+
+    def named(self, name: str) -> KeptPlan | None:
+        """Return the kept plan that a file or an id names; None: the name is neither.
+
+        Raises:
+            CannotApply: The file is no plan, one of another source, or differs from the one that is kept.
+        """
+        path = Path(name)
+        if "\0" not in name and _is_file(path):
+            file = read_plan_file(path.read_bytes(), name)
+            if file.source != self.source.name:
+                raise CannotApply(
+                    f"{name} is a plan of the source {file.source}",
+                    hint=f"Add --source {file.source}, or make a new plan.",
+                )
+            return self.kept(file.id, file=file)
+        source_id = self.row().id
+        is_known = self.mirror.query(lambda connection: load_plan(connection, source_id, name)) is not None
+        return self.kept(name) if is_known else None
 
     async def apply(
         self,
@@ -382,3 +402,10 @@ def _report(states: Sequence[StepState]) -> str:
     """Return how many steps ended how, as JSON."""
     ends = [one.state for one in states]
     return json.dumps({end: ends.count(end) for end in ("done", "failed", "skipped")})
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a title can be longer than a name of a file
+        return False

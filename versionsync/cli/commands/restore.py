@@ -216,7 +216,7 @@ def _restore(command: _Command, asked: Asked, *, stale_ok: bool, checks: bool) -
     if kept is not None:
         id, plan = kept.id, kept.plan
     elif asked.undo is not None:
-        undone = _plan_named(command, asked.undo)
+        undone = job.named(asked.undo) or job.kept(asked.undo)
         id, plan = _run(
             command,
             "planning",
@@ -251,48 +251,12 @@ def _kept(command: _Command, asked: Asked) -> KeptPlan | None:
     target = asked.target
     if target is None:
         return None
-    found = _plan_of_file(command, target) or _plan_of_id(command, target)
+    found = command.job.named(target)
     if found is not None and asked.selects:
         raise OddRestore(
             f"{target} is a plan, which says already what is restored", hint="Leave out the other options, or the plan."
         )
     return found
-
-
-def _plan_named(command: _Command, name: str) -> KeptPlan:
-    return _plan_of_file(command, name) or command.job.kept(name)
-
-
-def _plan_of_file(command: _Command, name: str) -> KeptPlan | None:
-    from versionsync.restore.errors import CannotApply
-    from versionsync.restore.plan_text import read_plan_file
-
-    path = Path(name)
-    if "\0" in name or not _is_file(path):
-        return None
-    file = read_plan_file(path.read_bytes(), name)
-    if file.source != command.job.source.name:
-        raise CannotApply(
-            f"{name} is a plan of the source {file.source}", hint=f"Add --source {file.source}, or make a new plan."
-        )
-    return command.job.kept(file.id, file=file)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a title can be longer than a name of a file
-        return False
-
-
-def _plan_of_id(command: _Command, name: str) -> KeptPlan | None:
-    from versionsync.mirror.tables.restores import load_plan
-
-    job = command.job
-    source_id = job.row().id
-    if job.mirror.query(lambda connection: load_plan(connection, source_id, name)) is None:
-        return None
-    return job.kept(name)
 
 
 def _wanted(command: _Command, asked: Asked) -> Wanted:

@@ -19,7 +19,7 @@ from versionsync.history.model import Find, Hit, RecordKey
 from versionsync.history.names import FoundEditor, find_fields
 from versionsync.history.questions.details import stream, titles_of_versions
 from versionsync.history.scope import ModelName, Scope, fillings
-from versionsync.history.search.matching import Matcher, WordMatcher, snippet_of
+from versionsync.history.search.matching import Matcher, RegexMatcher, WordMatcher, snippet_of
 from versionsync.history.search.patterns import Pattern
 from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.engine.full_text import full_text_of
@@ -28,7 +28,7 @@ from versionsync.mirror.tables.passages import IDS_OF_A_SECOND, first_id_of
 from versionsync.mirror.tables.projection_cursors import SEARCH
 from versionsync.mirror.tables.versions import VersionPlace, version_order
 
-__all__ = ["Grep", "Reading", "grep"]
+__all__ = ["Grep", "Hits", "Reading", "grep"]
 
 FIRST_PAGE: Final = 200
 PAGE: Final = 5000
@@ -45,6 +45,33 @@ class Reading:
 
     passages: int = 0
     bytes: int = 0
+
+
+class Hits(Iterator[Hit]):
+    """The hits of a search, as an iterator, and how much was read besides the index."""
+
+    def __init__(self, hits: Iterator[Hit], reading: Reading, matcher: Matcher) -> None:
+        self._hits = hits
+        self._reading = reading
+        self._matcher = matcher
+
+    def __next__(self) -> Hit:
+        return next(self._hits)
+
+    @property
+    def passages_read(self) -> int:
+        """How many passages were read so far."""
+        return self._reading.passages
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes these have, in UTF-8."""
+        return self._reading.bytes
+
+    @property
+    def passages_given_up(self) -> int:
+        """How many of them took a regular expression too long. They count as without a match."""
+        return self._matcher.given_up if isinstance(self._matcher, RegexMatcher) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from versionsync.history.errors import OddPattern
 from versionsync.history.search.patterns import Pattern, Span
 
-__all__ = ["Matcher", "RegexMatcher", "WordMatcher", "snippet_of"]
+__all__ = ["Matcher", "RegexMatcher", "WordMatcher", "matcher_of", "snippet_of"]
 
 SECONDS: Final = 1.0
 """The time that a regular expression has for one passage."""
@@ -95,6 +96,25 @@ def _limited() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def matcher_of(phrases: Sequence[str], regex: str | None) -> Matcher:
+    """Return what finds some phrases, or the matches of a regular expression.
+
+    Raises:
+        OddPattern: A phrase has no word, the expression is none, or both are given.
+    """
+    if regex is not None:
+        if phrases:
+            raise OddPattern("give either phrases or a regular expression")
+        try:
+            return RegexMatcher(re.compile(regex))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise OddPattern(f"this is no regular expression: {error}") from None
+    pattern = Pattern.of(phrases)
+    if pattern is None:
+        raise OddPattern("the pattern has no letter or digit", hint="Use a regular expression for other characters.")
+    return WordMatcher(pattern)
 
 
 def snippet_of(text: str, spans: Sequence[Span]) -> str:
