@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tests.fixtures.forked_program import environment
 from tests.fixtures.pages import ROOT, blocks
@@ -35,7 +35,7 @@ KILLS = int(os.environ.get("VERSIONSYNC_TEST_CONSUMER_KILLS", "5"))
 SEED = int(os.environ.get("VERSIONSYNC_TEST_SEED", "1"))
 RECORDS = 40
 EDITS = 10
-PATIENCE_SECONDS = 120 + 10 * KILLS  # the more kills, the more is written meanwhile
+PATIENCE_SECONDS = 120 + 2 * KILLS  # the more kills, the more is written meanwhile
 FASTER = {"EVENTS_AT_ONCE = 500": "EVENTS_AT_ONCE = 7", "PAUSE_SECONDS = 1.0": "PAUSE_SECONDS = 0.05"}
 """More transactions, so that more kills come within one."""
 
@@ -113,17 +113,19 @@ class Consumer:
         for shown, real in FASTER.items():
             assert shown in text
             text = text.replace(shown, real)
-        self._program, self.file = folder / "consumer.py", folder / "warehouse.db"
-        self._program.write_text(text)
-        self._argv = [sys.executable, str(self._program), database_url, str(self.file)]
-        self._folder = folder
+        self._shown, self._faster = folder / "shown.py", folder / "faster.py"
+        self._shown.write_text(block.text)
+        self._faster.write_text(text)
+        self.file = folder / "warehouse.db"
+        self._database_url, self._folder = database_url, folder
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
+    def running(self, program: Path) -> Iterator[subprocess.Popen[str]]:
         """One life, which ends with SIGKILL."""
+        argv = [sys.executable, str(program), self._database_url, str(self.file)]
         with (self._folder / "consumer.log").open("w") as log:
             process = subprocess.Popen(
-                self._argv, cwd=self._folder, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
+                argv, cwd=self._folder, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
             )
             with process:
                 try:
@@ -134,16 +136,16 @@ class Consumer:
 
     def live_for(self, batches: int, seconds: float) -> None:
         """Kill it so many seconds after that many batches."""
-        with self.running() as process:
+        with self.running(self._faster) as process:
             assert process.stdout is not None
             for _ in range(batches):
                 assert process.stdout.readline().endswith(" events\n"), (self._folder / "consumer.log").read_text()
             time.sleep(seconds)
 
     def catch_up(self, last: dict[str, int]) -> None:
-        """Let it live until it has everything."""
+        """Let the program as it is shown live until it has everything."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        with self.running() as process:
+        with self.running(self._shown) as process:
             while self.positions() != last:
                 assert process.poll() is None
                 assert time.monotonic() < deadline, (self.positions(), last)
@@ -182,10 +184,9 @@ def mirrored(mirror: Mirror) -> list[Row]:
 
 def last_ids(mirror: Mirror) -> dict[str, int]:
     """The last event of each source."""
-    found: dict[str, int] = {}
-    for row in mirrored(mirror):
-        found[row[0]] = max(found.get(row[0], 0), row[2])
-    return found
+    query = select(sources.c.name, func.max(events.c.id)).join_from(events, sources, sources.c.id == events.c.source_id)
+    with mirror.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(query.group_by(sources.c.name))}
 
 
 @pytest.mark.both_databases
