@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.budget import Budget
-from versionsync.config import Configuration, InvalidSetting, Secret, SourceSettings
+from versionsync.config import Configuration, InvalidSetting, Secret, SecretProblem, SourceSettings
 from versionsync.config.definition import RateLimit
 from versionsync.daemon.daemon import Daemon
 from versionsync.daemon.http.app import App, serving
@@ -29,6 +29,7 @@ from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
 from versionsync.redaction import Redactor
 from versionsync.status.snapshot import ActivityReader
+from versionsync.webhooks.payload import BasicAuth
 from versionsync.wiring.clients import api_token, open_client, rate_limiter_of, unusable, webhook_login
 from versionsync.wiring.connections import SharedConnections
 from versionsync.wiring.notifiers import heartbeat_urls, subscriptions
@@ -61,7 +62,14 @@ class DaemonSettings:
         redactor: Redactor,
         log: FilteringBoundLogger,
     ) -> None:
-        """Load the sources called `names`, or all if there are none. Raises a ConfigError if a secret is missing."""
+        """Load the sources called `names`, or all if there are none.
+
+        One of several whose token or webhook password cannot be read does not keep the others waiting: it is logged,
+        and its runs fail, or it works without its webhook.
+
+        Raises:
+            ConfigError: The settings cannot be used, or no source has all its secrets.
+        """
         self.http = configuration.http
         self.max_runs = configuration.settings.daemon.max_runs
         self._before = configuration
@@ -76,7 +84,7 @@ class DaemonSettings:
         self._held: frozenset[str] | None = None
         self.subscriptions: Sequence[Subscription] = ()
         self.heartbeat_urls: Mapping[str, Secret] = {}
-        self.sources = self._load(configuration)
+        self.sources = self._load(configuration, is_start=True)
 
     def load(self) -> list[SourceConfig]:
         """Read the settings again and return the sources. Raises a ConfigError; then nothing has changed."""
@@ -90,16 +98,28 @@ class DaemonSettings:
         self.sources = self._load(configuration)
         return self.sources
 
-    def _load(self, configuration: Configuration) -> list[SourceConfig]:
+    def _load(self, configuration: Configuration, *, is_start: bool = False) -> list[SourceConfig]:
         chosen = configuration.named(self._names)
         channels = subscriptions(configuration, redactor=self._redactor)
         urls = heartbeat_urls(configuration, chosen, redactor=self._redactor)
-        tokens = {source.name: self._token(configuration, source) for source in chosen}
+        tokens: dict[str, Secret] = {}
+        webhooks: dict[str, BasicAuth | None] = {}
+        problems: dict[str, SecretProblem] = {}
+        for source in chosen:
+            try:
+                tokens[source.name] = self._token(configuration, source)
+                webhooks[source.name] = webhook_login(configuration, source, redactor=self._redactor)
+            except SecretProblem as error:
+                problems[source.name] = error
+        if problems and (not is_start or len(problems) == len(chosen)):
+            raise next(iter(problems.values()))
+        for name, problem in problems.items():
+            self._log.error("source.misconfigured", source=name, reason=str(problem), hint=problem.hint)
         for token in dict.fromkeys(tokens.values()):
-            limits = [source.rate_limit for source in chosen if tokens[source.name] == token]
+            limits = [source.rate_limit for source in chosen if tokens.get(source.name) == token]
             if token not in self._rate_limiters or self._rate_limiters[token][0] != limits:
                 self._rate_limiters[token] = limits, rate_limiter_of(limits)
-        sources = [self._source(configuration, source) for source in chosen]
+        sources = [self._source(configuration, source, webhooks.get(source.name)) for source in chosen]
         self.subscriptions, self.heartbeat_urls, self._tokens = channels, urls, tokens
         self._share()
         return sources
@@ -122,12 +142,12 @@ class DaemonSettings:
         for token, (_, limiter) in self._rate_limiters.items():
             limiter.share = ours[token] / number[token] if ours[token] else 1.0
 
-    def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:
+    def _source(self, configuration: Configuration, source: SourceSettings, webhook: BasicAuth | None) -> SourceConfig:
         return SourceConfig(
             spec=source_spec(source),
             max_staleness=source.max_staleness,
             scrub=source.scrub,
-            webhook=webhook_login(configuration, source, redactor=self._redactor),
+            webhook=webhook,
             polls_webhook_log=source.poll_webhook_log,
             budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),

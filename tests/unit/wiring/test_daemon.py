@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from versionsync.config import Configuration, InvalidSetting, SecretProblem, UnknownSource, load
 from versionsync.redaction import Redactor
@@ -37,9 +38,7 @@ class Settings:
         return load(config=self.path, environ=self.environ)
 
     def daemon(self, *names: str) -> DaemonSettings:
-        return DaemonSettings(
-            self.read(), names, reload=self.read, redactor=self.redactor, log=structlog.wrap_logger(None, [])
-        )
+        return DaemonSettings(self.read(), names, reload=self.read, redactor=self.redactor, log=structlog.get_logger())
 
 
 @pytest.fixture
@@ -91,6 +90,24 @@ async def test_only_the_named_sources_are_mirrored(settings: Settings) -> None:
 async def test_each_token_is_masked_from_the_start(settings: Settings) -> None:
     settings.daemon()
     assert "token-one" not in settings.redactor.redact("it is token-one")
+
+
+async def test_a_source_without_its_secrets_does_not_keep_the_others_waiting(settings: Settings) -> None:
+    """At the start. It is logged, and read again for each run; if no source has its secrets, none can start."""
+    settings.path.write_text(TWO + 'webhook_password_env = "PASSWORD_B"\n')
+    with capture_logs() as logs:
+        daemon = settings.daemon()
+    assert [(one["event"], one["source"], one["log_level"]) for one in logs] == [("source.misconfigured", "b", "error")]
+    assert [source.spec.name for source in daemon.sources] == ["a", "b"]
+    del settings.environ["TOKEN_B"]
+    a, b = settings.daemon().sources
+    async with a.open_client():
+        pass
+    with pytest.raises(SecretProblem, match="source b has no API token"):
+        async with b.open_client():
+            pass
+    with pytest.raises(SecretProblem, match="source b has no API token"):
+        settings.daemon("b")
 
 
 @pytest.mark.parametrize(
