@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -20,6 +21,8 @@ from versionsync.text import count, some
 __all__ = ["doctor"]
 
 _GOOD: Final[dict[Severity, bool | None]] = {Severity.OK: True, Severity.WARNING: None, Severity.ERROR: False}
+SOURCES_AT_ONCE: Final = 8
+"""A source takes a second or two, most of it waiting."""
 _STYLES: Final[dict[Severity, str]] = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 
 
@@ -71,7 +74,7 @@ def show(session: CliContext, finding: CheckResult) -> None:
 
 
 def examine(session: CliContext, *, send_test_notification: bool = False) -> Iterator[CheckResult]:
-    """Run all checks, one after the other. Without usable settings it stops after the first."""
+    """Run all checks, and return what they found in order. Without usable settings it stops after the first."""
     from versionsync.cli.checks.database import check_database
     from versionsync.cli.checks.notifications import check_heartbeats, check_notifications
 
@@ -96,8 +99,13 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
         yield from_error("database", error)
     else:
         yield from check_database(url)
-    for source in configuration.sources:
-        yield from (finding.of(source.name) for finding in _source(session, source, url=url))
+
+    def check(source: SourceSettings) -> list[CheckResult]:
+        return [finding.of(source.name) for finding in _source(session, source, url=url)]
+
+    with ThreadPoolExecutor(SOURCES_AT_ONCE) as pool:
+        for of_source in pool.map(check, configuration.sources):
+            yield from of_source
     yield from check_notifications(session, send=send_test_notification)
     yield from check_heartbeats(session)
 

@@ -17,7 +17,7 @@ from versionsync.cli.checks import database as checks_database
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import leases
 from versionsync.mirror.tables.sources import load_source
-from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
+from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, SimulatorThread, World
 
 
 def findings(ran: Ran) -> dict[str, Any]:
@@ -160,6 +160,19 @@ def test_files_with_sources_are_listed(cli: Cli, tmp_path: Path) -> None:
     assert settings.endswith(", s15, s16 and 13 more")
     assert files.startswith("32 files in sources.d: a.toml (1 source), ")
     assert files.endswith(", n17.toml (1 source) and 12 more")
+
+
+def test_sources_are_checked_at_once_and_listed_in_order(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    names = [f"s{number}" for number in range(10)]
+    entries = "".join(f"[[sources]]\nname = '{name}'\nbase_url = '{upstream.url}'\n" for name in names)
+    (tmp_path / "versionsync.toml").write_text(entries)
+    upstream.simulator.faults.plant(FaultKind.SLOW, path="/site", times=8, seconds=0.2)
+    found = cli("doctor", "--json", DATOCMS_API_TOKEN=at["DATOCMS_API_TOKEN"]).json["findings"]
+    tokens = [finding for finding in found if finding["check"] == "token"]
+    assert [finding["source"] for finding in tokens] == names
+    assert {finding["severity"] for finding in tokens} == {"ok"}
 
 
 def test_a_variable_that_the_file_makes_void_is_worth_knowing(cli: Cli, tmp_path: Path) -> None:
