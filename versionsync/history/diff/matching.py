@@ -100,12 +100,25 @@ def _exact_pairs(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[tu
     pairs = [
         (i, j, _weight(before[i]))
         for i, key in enumerate(keys_a)
-        if counts_a[key] == 1 and (j := places.get(key)) is not None
+        if counts_a[key] == 1 and (j := places.get(key)) is not None and not _is_ambiguous(before, i, after, j)
     ]
     chain = heaviest_chain(pairs)
     staying = set(chain)
     moved = [(i, j) for index, (i, j, _) in enumerate(pairs) if index not in staying and _is_sure_to_move(before[i])]
     return [pairs[index][:2] for index in chain], moved
+
+
+def _is_ambiguous(before: Sequence[Line], i: int, after: Sequence[Line], j: int) -> bool:
+    """Return whether two lines may be equal by chance: one word that other lines have, too, in another container."""
+    line = before[i]
+    if line.sort is not LineSort.TEXT or len(line.words) > 1 or _container_types(line) == _container_types(after[j]):
+        return False
+    word = line.words[0]
+    return any(sum(word in one.text.text for one in lines) > 1 for lines in (before, after))
+
+
+def _container_types(line: Line) -> list[str]:
+    return [container.type for container in line.containers]
 
 
 def _exact_key(line: Line) -> object:

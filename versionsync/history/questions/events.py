@@ -7,6 +7,7 @@ so a single position is safe only for one source, or on SQLite, which has one wr
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
@@ -143,15 +144,40 @@ class EventReader:
                 if wanted is not None:
                     found += events_after(connection, source_id, after, wanted=wanted, limit=BATCH)
         # The lowest ids of all sources together; the rest waits for the next batch.
-        full = len(found) >= BATCH
-        found = sorted(found, key=lambda row: row.id)[:BATCH]
-        if full:
-            last = found[-1]
-            whole = [row for row in found if row.observed_at != last.observed_at or row.occurred_at != last.occurred_at]
-            found = whole or found
+        found = _whole_acts(sorted(found, key=lambda row: row.id))
         ids = {source.name: source.id for source in scope.sources}
         self._after |= {ids[row.source]: row.id for row in found}
         return [_event(row) for row in found]
+
+
+def _whole_acts(rows: Sequence[EventRow]) -> list[EventRow]:
+    """Return the first rows, at most a batch, up to where no act goes on. If an act fills the batch, it is cut.
+
+    Args:
+        rows: What follows of each source, by id. A source with as many rows as a batch has more of them.
+    """
+    number: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    runs: list[tuple[int, int]] = []
+    last: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        before = last.get(row.source)
+        if before is None or _instant(rows[before]) != _instant(row):
+            if before is not None:
+                runs.append((first[row.source], before))
+            first[row.source] = place
+        last[row.source] = place
+        number[row.source] += 1
+    runs += ((first[source], len(rows) if number[source] >= BATCH else last[source]) for source in last)
+    size = min(len(rows), BATCH)
+    for start, end in sorted(runs, reverse=True):
+        if start < size <= end:
+            size = start
+    return list(rows[: size or BATCH])
+
+
+def _instant(row: EventRow) -> tuple[object, object]:
+    return row.occurred_at, row.observed_at
 
 
 def acts_of(connection: Connection, scope: Scope, events: Sequence[Event]) -> list[Act]:
