@@ -17,7 +17,9 @@ from dataclasses import replace
 from typing import Final
 
 from versionsync.history.diff.alignment import align, heaviest_chain
+from versionsync.history.diff.equality import is_empty
 from versionsync.history.diff.lines import Line, LineSort
+from versionsync.history.diff.members import is_block
 from versionsync.history.diff.parts import SURE_SHARE, SURE_WORDS, attach_parts
 from versionsync.history.diff.regions import (
     Group,
@@ -174,11 +176,19 @@ def _is_sure(before: Sequence[Line], after: Sequence[Line], members_a: Sequence[
     words_a, words_b = _without_other_nodes(words_a, words_b), _without_other_nodes(words_b, words_a)
     blocks = align(words_a, words_b).blocks
     shared = sum(size for _, _, size in blocks)
-    is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
+    is_enough = shared >= SURE_WORDS or _is_block_with_content(before[members_a[0]])
     share = SURE_SHARE
     if shared == min(len(words_a), len(words_b)):  # a part that has no other words: the other parts may be elsewhere
         share = PART_SHARE if len(blocks) > 1 else PASSAGE_SHARE
     return is_enough and shared >= share * max(len(words_a), len(words_b))
+
+
+def _is_block_with_content(line: Line) -> bool:
+    """Return whether a line is a block that may be known by its content. Empty ones are all alike."""
+    if line.sort is not LineSort.BLOCK:
+        return False
+    item = line.node.get("item")
+    return is_block(item) and not all(map(is_empty, item["attributes"].values()))
 
 
 def _without_other_nodes(words: list[str], others: list[str]) -> list[str]:

@@ -98,6 +98,15 @@ def test_two_words_that_were_split_off_are_a_part_even_if_the_words_beside_them_
     assert (diff.words_added, diff.words_removed) == (1, 2)
 
 
+def test_one_word_in_a_quote_is_not_the_same_word_that_was_split_off_from_a_paragraph() -> None:
+    record = {"type": "inlineItem", "item": "r1"}
+    before = [{"type": "blockquote", "children": [para("so")]}, para("what so")]
+    after = [{"type": "blockquote", "children": [para(record, "so")]}, para("what"), para("so")]
+    diff = document_diff(before, after)
+    assert kinds(diff.changes) == ["reference added", "structure changed split"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
 def test_the_lesser_part_of_a_paragraph_was_moved_if_the_rest_went_to_another_one() -> None:
     part, rest = "h i j k l m n", "1 2 3 4 5 6 7 8"
     diff = document_diff(

@@ -197,6 +197,12 @@ def test_a_block_that_was_restored_with_another_id_is_no_change() -> None:
     assert kinds(diff.changes) == ["text changed"]
 
 
+def test_an_empty_block_that_was_added_elsewhere_is_another_one() -> None:
+    stays = block("b1", "a b c d")
+    diff = diff_of([block("b2", ""), stays], [stays, block("b3", "")], "rich_text")
+    assert sorted(kinds(diff.changes)) == ["structure added", "structure removed"]
+
+
 def test_a_single_block_is_compared_added_removed_and_replaced() -> None:
     assert kinds(diff_of(None, block("b1", "a"), "single_block").changes) == ["structure added"]
     assert kinds(diff_of(block("b1", "a"), None, "single_block").changes) == ["structure removed"]
