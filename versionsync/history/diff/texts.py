@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from operator import add
 from typing import Final, NamedTuple
 
 from versionsync.history.diff.alignment import Block, align, align_around
@@ -81,10 +82,9 @@ class Text:
         return self._ends  # type: ignore[return-value]  # read above
 
     def _read(self) -> None:
-        tokens = split_words(self.text)
-        self._words = [word for _, word in tokens]
-        self._gaps = [gap for gap, _ in tokens]
-        self._ends = list(accumulate(len(gap) + len(word) for gap, word in tokens))
+        gaps, words = map(list, zip(*split_words(self.text), strict=True))
+        self._gaps, self._words = gaps, words
+        self._ends = list(accumulate(map(add, map(len, gaps), map(len, words))))
         if self.nodes:
             # A node's word is one character; the last word is empty and ends where the one before it may end, too.
             indices = {end: index for index, end in enumerate(self._ends[:-1])}
@@ -177,6 +177,10 @@ def compare_texts(a: Text, b: Text) -> TextDiff:
         size = len(a.text)
         parts = [_Part(SpanOperation.EQUAL, 0, size, 0, size)] if size else []
         return _as_spans(a, b, parts, TextDiff(()))
+    if not a.text or not b.text:
+        parts = [_Part(SpanOperation.REMOVED, 0, len(a.text), 0, 0), _Part(SpanOperation.ADDED, 0, 0, 0, len(b.text))]
+        whole = TextDiff((), words_added=count_words(b.words), words_removed=count_words(a.words))
+        return _as_spans(a, b, [part for part in parts if part.end_a or part.end_b], whole)
     has_nodes = a.nodes or b.nodes
     alignment = align_around(a.words, b.words, _is_node) if has_nodes else align(a.words, b.words)
     result = TextDiff((), is_limited=alignment.is_limited)
