@@ -23,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.runs import Counts
 from versionsync.mirror.tables.sources import SourceRow, add_sources, load_source, register_project
 from versionsync.sync.async_mirror import AsyncMirror
@@ -266,7 +266,7 @@ class _SyncRun:
         counts, result = self.progress.counts, self.result
         for failure in result.failures[:FAILURES_SHOWN]:
             self.log.debug("record.failed", record=failure.record_id, reason=failure.reason)
-        _log_finished(self.log, self.kind, outcome, counts)
+        _log_finished(self.log, self.kind, outcome, counts, is_locked=isinstance(error, LeaseHeld))
         return RunReport(
             source=self.spec.name,
             kind=self.kind,
@@ -296,8 +296,14 @@ def _kind(options: SyncOptions, source: SourceRow | None) -> RunKind:
     return RunKind.FULL if options.full else RunKind.INCREMENTAL
 
 
-def _log_finished(log: FilteringBoundLogger, kind: RunKind, outcome: Outcome, counts: Counts) -> None:
-    """Log the end of a run: at debug level if it found nothing, since a daemon makes more than a thousand a day."""
+def _log_finished(
+    log: FilteringBoundLogger, kind: RunKind, outcome: Outcome, counts: Counts, *, is_locked: bool
+) -> None:
+    """Log the end of a run.
+
+    It is at debug level if the run found nothing, since a daemon makes more than a thousand a day, or did not begin
+    since another process writes to the source.
+    """
     message = changes(
         versions_inserted=counts.versions_inserted,
         versions_changed=counts.versions_changed,
@@ -305,7 +311,7 @@ def _log_finished(log: FilteringBoundLogger, kind: RunKind, outcome: Outcome, co
         records_failed=counts.records_failed,
     )
     found = counts.versions_inserted or counts.versions_changed or counts.events_written
-    is_quiet = outcome is Outcome.SUCCEEDED and not found
+    is_quiet = is_locked or (outcome is Outcome.SUCCEEDED and not found)
     log.log(
         logging.DEBUG if is_quiet else logging.INFO,
         "run.finished",

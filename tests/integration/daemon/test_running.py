@@ -237,6 +237,7 @@ async def test_the_daemon_waits_for_a_manual_sync(sync_env: SyncEnv) -> None:
         await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
         assert watched.state().failures == 0
         assert len(watched.told("info", "source.locked")) == 1
+        assert not watched.told("info", "run.finished")
         release(sync_env.mirror, lease)
         post(sync_env, "two")
         await eventually(lambda: is_mirrored(sync_env))

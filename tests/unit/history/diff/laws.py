@@ -246,8 +246,8 @@ def _is_moved_elsewhere(pair: Pair, change: Change) -> Iterator[str]:
 def _is_unknown(pair: Pair, change: Change, para: Para, path: Path) -> Iterator[str]:
     """Check that the words of a paragraph that is said to be new or gone are on this side only.
 
-    Words of which no reader could tell that they are the same do not count: those in a paragraph that has little of
-    this one, so that it is another one, and the words of a paragraph that was moved in pieces of less than four words.
+    Two kinds of words do not count: those in a paragraph that has little of this one, so that it is another one, and
+    the words of a paragraph that was moved in pieces of less than four words.
     """
     words = _numbers(para)
     if len(words) < SURE_WORDS or _kept(pair, para, before=change.operation is Operation.REMOVED):
