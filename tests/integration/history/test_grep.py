@@ -15,7 +15,7 @@ from tests.fixtures.projections import differences_from_rebuild, fill
 from tests.integration.mirror.writing import Desk, Shown, a_field, at
 from versionsync.api import Find, Hit, Mirror, NoFullText, NotFilled, OddPattern, UnknownName
 from versionsync.history.projections.filling import FillState, ProjectionFiller
-from versionsync.mirror.engine.full_text import SqliteFullText
+from versionsync.mirror.engine.full_text import PostgresFullText, SqliteFullText
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
 
@@ -225,6 +225,22 @@ def test_a_word_that_comes_a_thousand_times_is_found_each_time(desk: Desk) -> No
     define(desk, a_field("text", "text"))
     write(desk, {"record": ["a " * 1000 + "b"]})
     assert versions(asked(desk).grep("a a b")) == ["record-000"]
+
+
+@pytest.mark.parametrize("walk", [0, 1, 10**9])
+def test_sorted_or_walked_to_the_newest_hits_come_first(desk: Desk, walk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL takes one way or the other, page by page."""
+    define(desk, a_field("text", "text"))
+    texts = [f"sea and sand {number}" for number in range(30)]
+    write(desk, {"record": texts, "other": texts})
+    monkeypatch.setattr(PostgresFullText, "MANY", 5)
+    monkeypatch.setattr(PostgresFullText, "WALK", walk)
+    monkeypatch.setattr("versionsync.history.questions.grep.FIRST_PAGE", 3)
+    monkeypatch.setattr("versionsync.history.questions.grep.PAGE", 7)
+    for phrase, field, number in (("sea", None, 60), ("and sand", "text", 60), ("sand 7", None, 2)):
+        hits = list(asked(desk).grep(phrase, field=field))
+        assert len(hits) == number
+        assert [hit.created_at for hit in hits] == sorted((hit.created_at for hit in hits), reverse=True)
 
 
 def test_what_other_fields_have_is_found_too(desk: Desk) -> None:

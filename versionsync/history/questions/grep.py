@@ -155,7 +155,8 @@ def _indexed(
     connection: Connection, wanted: Grep, pattern: Pattern, conditions: Sequence[ColumnElement[bool]]
 ) -> Iterator[list[Row[Any]]]:
     """Yield what the index names and the pattern confirms."""
-    index = full_text_of(connection).search(connection, [phrase.indexed for phrase in pattern.phrases])
+    phrases = [phrase.indexed for phrase in pattern.phrases]
+    index = full_text_of(connection).search(connection, phrases, conditions, FIRST_PAGE)
     whole = passages.alias("whole")
     of_passage = and_(
         whole.c.source_id == passages.c.source_id,
@@ -174,7 +175,7 @@ def _indexed(
     if wanted.find is Find.CHANGED and wanted.until is not None:
         query = query.where(index.id < first_id_of(wanted.until) + IDS_OF_A_SECOND)
     size, waiting = FIRST_PAGE, list[Row[Any]]()
-    page = connection.execute(query.limit(size)).all()
+    page = index.page(connection, query.limit(size))
     while page:
         waiting += (row for row in page if wanted.matcher.matches(row.whole_text))
         if len(page) < size:
@@ -184,7 +185,7 @@ def _indexed(
         waiting = waiting[len(ready) :]
         yield _once(ready)
         size = PAGE
-        page = connection.execute(query.where(index.id < last).limit(size)).all()
+        page = index.page(connection, query.where(index.id < last).limit(size))
     yield _once(waiting)
 
 
