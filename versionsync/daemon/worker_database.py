@@ -131,8 +131,8 @@ class WorkerDatabase:
         return await self._read(log_cursor)
 
     async def queued_records(self) -> QueuedRecords | None:
-        """Return the records that webhooks named and no run has checked, at most one more than MAX_QUEUED."""
-        return await self._read(partial(queued_records, limit=MAX_QUEUED + 1))
+        """Return at most MAX_QUEUED records that webhooks named and no run has checked."""
+        return await self._read(partial(queued_records, limit=MAX_QUEUED))
 
     async def sent_notifications(self) -> Mapping[str, NotificationKind]:
         """Return the open notifications about the source, by channel."""

@@ -27,21 +27,27 @@ def test_a_hint_is_known_by_its_record_its_event_and_its_source(desk: Desk) -> N
 
 
 def test_the_oldest_come_first_and_each_record_once(desk: Desk) -> None:
-    """A limit cuts the hints, not the records."""
+    """If there are more hints than the limit, a complete check answers all of them at once."""
     add(desk, ("b", "update"), ("a", "update"), ("b", "publish"), ("c", "create"))
     with desk.mirror.read() as connection:
         whole, part = (queued_records(connection, desk.lease.source_id, limit=limit) for limit in (9, 3))
     assert whole is not None and part is not None
     assert (whole.record_ids, part.record_ids) == (("b", "a", "c"), ("b", "a"))
-    assert part.last_id < whole.last_id
+    assert (whole.needs_check, part.needs_check) == (False, True)
+    assert part.last_id == whole.last_id
+    with desk.mirror.write() as tx:
+        delete_queued(tx, desk.lease.source_id, up_to=part.last_id)
+    with desk.mirror.read() as connection:
+        assert queued_records(connection, desk.lease.source_id, limit=3) is None
 
 
 def test_what_a_run_has_seen_is_forgotten(desk: Desk) -> None:
     """Not what came after, and not what it could not read."""
-    add(desk, ("a", "update"), ("b", "update"), ("c", "update"))
+    add(desk, ("a", "update"), ("b", "update"))
     with desk.mirror.read() as connection:
         seen = queued_records(connection, desk.lease.source_id, limit=2)
-    assert seen is not None
+    assert seen is not None and not seen.needs_check
+    add(desk, ("c", "update"))
     with desk.mirror.write() as tx:
         delete_queued(tx, desk.lease.source_id, up_to=seen.last_id, besides={"b"})
     with desk.mirror.read() as connection:

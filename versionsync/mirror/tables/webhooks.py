@@ -42,7 +42,7 @@ class QueuedRecords:
     Attributes:
         record_ids: The records that may have changed, each once.
         last_id: The id of the last queued call that is included.
-        needs_check: Whether a call named no record, so that anything may have changed.
+        needs_check: Whether more may have changed than the records: a call named none, or there were too many calls.
     """
 
     record_ids: Sequence[str]
@@ -71,18 +71,26 @@ def is_pending(connection: Connection, source_id: int, record_id: str, *, event_
 
 
 def queued_records(connection: Connection, source_id: int, *, limit: int) -> QueuedRecords | None:
-    """Return the records of the oldest `limit` queued calls of a source, or None."""
+    """Return the records of the oldest `limit` queued calls of a source, or None.
+
+    If there are more calls, all of them are included, since the source needs a complete check: one check for each
+    `limit` of ten thousand calls would read the same records a hundred times.
+    """
     rows = connection.execute(
         select(webhook_queue.c.id, webhook_queue.c.record_id)
         .where(webhook_queue.c.source_id == source_id)
         .order_by(webhook_queue.c.id)
-        .limit(limit)
+        .limit(limit + 1)
     ).all()
     if not rows:
         return None
+    last_id, has_more = rows[-1].id, len(rows) > limit
+    if has_more:
+        newest = select(func.max(webhook_queue.c.id)).where(webhook_queue.c.source_id == source_id)
+        last_id, rows = connection.scalar(newest) or last_id, rows[:limit]
     ids = dict.fromkeys(row.record_id for row in rows)
     named = tuple(id for id in ids if id is not None)
-    return QueuedRecords(named, rows[-1].id, needs_check=len(named) < len(ids))
+    return QueuedRecords(named, last_id, needs_check=has_more or len(named) < len(ids))
 
 
 def delete_queued(tx: Connection, source_id: int, *, up_to: int, besides: Set[str] = frozenset()) -> None:
