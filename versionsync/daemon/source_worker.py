@@ -249,6 +249,7 @@ class SourceWorker:
             if queued is not None and self._can_sync_only_these(queued, schedule):
                 options = replace(options, record_ids=tuple(queued.record_ids), trigger="webhook")
             previous_run_at = self.state.last_run_at
+            self._machine.begin_run()
             report = await self._runner.run(self.source, options)
             self._check_webhook(report, previous_run_at=previous_run_at, was_queued=queued is not None)
             if queued is not None and (left := has_remaining_work(report)) is not None:

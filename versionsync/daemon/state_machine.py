@@ -37,6 +37,7 @@ class StateMachine:
         self.changed_at = time.monotonic()
         self._has_taken_over = False
         self._complete_at = float("-inf")
+        self._is_overtaken = False
         self._partial_seconds = 0.0
         self._partial_checks = 0
         self._state = state
@@ -55,7 +56,11 @@ class StateMachine:
 
     def invalidate(self) -> None:
         """Make a complete check due: something may have changed that no call names."""
-        self._complete_at = float("-inf")
+        self._complete_at, self._is_overtaken = float("-inf"), True
+
+    def begin_run(self) -> None:
+        """Begin a run of the source. `invalidate` during the run asks for another one: this one may be too early."""
+        self._is_overtaken = False
 
     def finish_run(self, report: RunReport, schedule: Schedule, *, is_notified: bool) -> None:
         """Judge a run that ended. `is_notified`: webhooks report changes, so that checks need not be more frequent."""
@@ -150,7 +155,8 @@ class StateMachine:
         elif state.status is WorkerStatus.STANDBY:
             self._log.info("source.active", instead_of=state.other_holder)
         self._set(WorkerStatus.ACTIVE)
-        state.last_success_at, self._complete_at, self._partial_seconds = state.started_at, time.monotonic(), 0.0
+        state.last_success_at, self._partial_seconds = state.started_at, 0.0
+        self._record_complete()
         if has_changes(report):
             self._record_change()
         quiet = self._quiet_seconds(report)
@@ -182,7 +188,8 @@ class StateMachine:
         self._set(WorkerStatus.FAILING, error_kind=kind, error=reason_of(report), failures=state.failures + 1)
         seconds = retry_wait(kind, state.failures, random=self._random)
         if has_remaining_work(report) is not None:
-            self._complete_at, self._partial_seconds = time.monotonic(), seconds
+            self._partial_seconds = seconds
+            self._record_complete()
             if has_changes(report):
                 self._record_change()
         log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
@@ -198,6 +205,10 @@ class StateMachine:
     def _next_full_check_in(self, schedule: Schedule) -> float:
         """Return the seconds until a complete check is due, by the schedule or to retry what was not mirrored."""
         return self._complete_at + (self._partial_seconds or schedule.check_seconds) - time.monotonic()
+
+    def _record_complete(self) -> None:
+        if not self._is_overtaken:
+            self._complete_at = time.monotonic()
 
     def _record_change(self) -> None:
         self.changed_at, self._state.last_change_at = time.monotonic(), datetime.now(UTC)

@@ -206,6 +206,31 @@ async def test_a_call_without_a_record_leads_to_a_complete_check(
     assert (await worker.check()).record_ids == ()
 
 
+async def test_a_call_without_a_record_during_a_check_is_checked_after_it(
+    worker: WorkerTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Completely, even if another call names a record meanwhile."""
+    sync, save = worker._sync, worker.store.save_webhook_call
+
+    async def without_record(call: WebhookPayload, *, is_held: bool) -> WebhookResult:
+        return WebhookResult.ACCEPTED_NO_RECORD
+
+    async def slow(*arguments: Any, **more: Any) -> RunReport:
+        monkeypatch.setattr(worker.store, "save_webhook_call", without_record)
+        await worker.call("elsewhere")
+        monkeypatch.setattr(worker.store, "save_webhook_call", save)
+        await worker.call("one")
+        return await sync(*arguments, **more)
+
+    monkeypatch.setattr("versionsync.daemon.runner.sync_source", slow)
+    await worker.check()
+    monkeypatch.setattr("versionsync.daemon.runner.sync_source", sync)
+    assert worker.wait == 0
+    assert (await worker.check()).record_ids == ()
+    await worker.call("two")
+    assert (await worker.check()).record_ids == ("two",)
+
+
 async def test_a_record_that_could_not_be_mirrored_stays_queued(worker: WorkerTest) -> None:
     """And is tried again, alone, a few seconds later at first."""
     await worker.check()
