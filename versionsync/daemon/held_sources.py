@@ -75,7 +75,8 @@ class HeldSources:
                 self._give_away(worker)
             elif not worker.is_held and not is_leaving and name in heartbeat.others:
                 worker.stand_by(str(heartbeat.others[name]), complete_as_of=complete_as_of)
-        self._webhooks = self._reported
+        if heartbeat.has_saved_webhooks:
+            self._webhooks = self._reported
         self.heard(heartbeat.newest_queued)
         for name, at in heartbeat.invalid_cursors.items():
             if (held := self._workers.get(name)) is not None and held.is_held:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
@@ -47,6 +47,9 @@ from versionsync.mirror.tables.daemons import (
 from versionsync.mirror.tables.webhooks import WebhookUpdate, save_webhooks
 
 __all__ = ["Heartbeat", "Membership", "Pace", "Report"]
+
+WEBHOOK_LOCK_SECONDS: Final = 2.0
+"""How long to wait for a lock before what is known of webhooks is saved later: heartbeats must not come late."""
 
 T = TypeVar("T")
 
@@ -100,6 +103,7 @@ class Heartbeat:
         newest_queued: The newest queued call of a webhook, for sources of this daemon that have any.
         invalid_cursors: When a command has changed the webhook of a source of this daemon.
         can_listen: Whether messages of other daemons reach this one.
+        has_saved_webhooks: Whether what was reported of webhooks is saved.
     """
 
     daemon_id: int
@@ -112,6 +116,7 @@ class Heartbeat:
     newest_queued: Mapping[str, int]
     invalid_cursors: Mapping[str, datetime]
     can_listen: bool
+    has_saved_webhooks: bool = True
 
 
 class Membership:
@@ -236,7 +241,25 @@ class Membership:
             self._mirror.transact(lambda tx: add_claims(tx, new))
         done = self._mirror.transact(lambda tx: self._renew(tx, report))
         self._id = done.daemon_id
-        return done
+        updates = {done.ids[name]: update for name, update in report.webhooks.items() if name in done.held}
+        return replace(done, has_saved_webhooks=not updates or self._save_webhooks(updates))
+
+    def _save_webhooks(self, updates: Mapping[int, WebhookUpdate]) -> bool:
+        """Save what is known of webhooks; return False if that has to wait.
+
+        After the heartbeat, and not in it: a daemon that was suspended while it saved a call keeps a row locked.
+        """
+
+        def save(tx: Connection) -> None:
+            self._mirror.dialect.set_lock_timeout(tx, WEBHOOK_LOCK_SECONDS)
+            save_webhooks(tx, updates)
+
+        try:
+            self._mirror.transact(save)
+        except MirrorError as error:
+            self._log.debug("database.unavailable", error=str(error))
+            return False
+        return True
 
     def _renew(self, tx: Connection, report: Report) -> Heartbeat:
         renewal = renew_daemon(tx, self._id, self._me, report.sources, valid_seconds=self._pace.valid)
@@ -254,7 +277,6 @@ class Membership:
         ids = {row.name: row.source_id for row in rows}
         released = mine - wanted - set(report.running)
         release_claims(tx, renewal.id, [ids[name] for name in released])
-        save_webhooks(tx, {ids[name]: update for name, update in report.webhooks.items() if name in mine})
         has_taken_over = any(row.daemon_id is not None and row.source_id in taken for row in rows)
         if renewal.is_news or released or has_buried or has_taken_over:
             self._mirror.dialect.notify(tx, f"daemons {renewal.id}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
-from sqlalchemy import update
+from sqlalchemy import select, update
 from structlog.testing import CapturingLogger
 
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
@@ -19,7 +20,7 @@ from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import daemons
 from versionsync.mirror.tables.daemons import VALID_SECONDS, daemon_rows
-from versionsync.mirror.tables.webhooks import WebhookUpdate, webhook_rows
+from versionsync.mirror.tables.webhooks import WebhookUpdate, record_call, webhook_rows
 
 pytestmark = pytest.mark.both_databases
 QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -247,6 +248,30 @@ async def test_the_state_of_webhooks_is_saved_with_the_heartbeat(mirror: Mirror,
         (LONG_AGO, 0, True),
         (LONG_AGO, 1, True),
     ]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_one_that_is_suspended_in_a_transaction_holds_up_no_heartbeat(
+    mirror: Mirror, members: list[Member]
+) -> None:
+    """Its rows stay locked for as long as the server keeps its connection. They are deleted or saved after that."""
+    one, two = await started(members, mirror, "a", "b", number=2)
+    assert two.last is not None
+    expire(mirror, one)
+    polled = WebhookUpdate(receives=True, log_state="active", log_read_at=LONG_AGO, undelivered_changes=0)
+    with mirror.write() as suspended:
+        suspended.execute(select(daemons).where(daemons.c.id == one.membership.id).with_for_update())
+        record_call(suspended, two.last.ids["b"], at=LONG_AGO)
+        two.webhooks = {"a": polled, "b": polled}
+        async with asyncio.timeout(60):
+            assert await two.beat() == {"a", "b"}
+            assert await two.beat() == {"a", "b"}
+        assert not two.last.has_saved_webhooks
+    await two.beat()
+    assert two.last.has_saved_webhooks
+    with mirror.read() as connection:
+        assert [row.id for row in daemon_rows(connection)] == [two.membership.id]
+        assert len(webhook_rows(connection, list(two.last.ids.values()))) == 2
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)

@@ -74,6 +74,7 @@ class Sources:
                 newest_queued=more.get("newest_queued", {}),
                 invalid_cursors={},
                 can_listen=True,
+                has_saved_webhooks=more.get("has_saved_webhooks", True),
             )
         )
 
@@ -138,6 +139,8 @@ async def test_only_what_is_new_about_webhooks_is_reported() -> None:
     some.workers["source-0"].polled_at = datetime(2026, 3, 2, tzinfo=UTC)
     assert some.held.report().webhooks.keys() == {"source-0"}
     assert some.held.report().webhooks.keys() == {"source-0"}, "the heartbeat with it may have failed"
+    some.apply({"source-0"}, has_saved_webhooks=False)
+    assert some.held.report().webhooks.keys() == {"source-0"}
 
 
 @pytest.mark.parametrize("is_held", [True, False])

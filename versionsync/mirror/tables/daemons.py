@@ -187,8 +187,15 @@ def limit_validity(tx: Connection, ids: Collection[int]) -> None:
 
 
 def delete_old_daemons(tx: Connection) -> None:
-    """Delete the rows of daemons that are dead for KEPT_SECONDS."""
-    tx.execute(delete(daemons).where(daemons.c.expires_at <= dialect_of(tx).now(seconds=-KEPT_SECONDS)))
+    """Delete the rows of daemons that are dead for KEPT_SECONDS.
+
+    A row that another transaction has locked stays: a daemon that was suspended in the middle of a heartbeat, or lost
+    with its machine, keeps its own locked for hours.
+    """
+    old = select(daemons.c.id).where(daemons.c.expires_at <= dialect_of(tx).now(seconds=-KEPT_SECONDS))
+    ids = tx.scalars(old.order_by(daemons.c.id).with_for_update(skip_locked=True)).all()
+    if ids:
+        tx.execute(delete(daemons).where(daemons.c.id.in_(ids)))
 
 
 def delete_daemon(tx: Connection, id: int) -> None:
