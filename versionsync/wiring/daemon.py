@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -81,7 +81,7 @@ class DaemonSettings:
         self._large = asyncio.Semaphore(LARGE_ANSWERS_AT_ONCE)
         self._rate_limiters: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
         self._tokens: Mapping[str, Secret] = {}
-        self._held: frozenset[str] | None = None
+        self._active: frozenset[str] | None = None
         self.subscriptions: Sequence[Subscription] = ()
         self.heartbeat_urls: Mapping[str, Secret] = {}
         self.sources = self._load(configuration, is_start=True)
@@ -124,22 +124,20 @@ class DaemonSettings:
         self._share()
         return sources
 
-    def share(self, held: frozenset[str]) -> None:
+    def share(self, active: frozenset[str]) -> None:
         """Use only a part of the rate limit of a token if other daemons run some of its sources.
 
-        The part is that of the token's sources which this daemon holds. A daemon that holds none sends no requests.
+        The part is that of the token's sources which this daemon runs. A daemon that runs none sends no requests.
         """
-        self._held = held
+        self._active = active
         self._share()
 
     def _share(self) -> None:
-        if self._held is None:
+        if self._active is None:
             return
-        number, ours = (
-            Counter(self._tokens.values()),
-            Counter(self._tokens[name] for name in self._held & self._tokens.keys()),
-        )
-        for token, (_, limiter) in self._rate_limiters.items():
+        tokens, limiters = self._tokens, tuple(self._rate_limiters.items())  # a reload runs on another thread
+        number, ours = Counter(tokens.values()), Counter(tokens[name] for name in self._active & tokens.keys())
+        for token, (_, limiter) in limiters:
             limiter.share = ours[token] / number[token] if ours[token] else 1.0
 
     def _source(self, configuration: Configuration, source: SourceSettings, webhook: BasicAuth | None) -> SourceConfig:
@@ -161,8 +159,9 @@ class DaemonSettings:
     async def _open(self, configuration: Configuration, source: SourceSettings) -> AsyncIterator[cma.Client]:
         """Return a client for one run. It reads the token again, which may have been replaced in its file."""
         token = self._token(configuration, source)
-        limits = [source.rate_limit]
-        _, rate_limiter = self._rate_limiters.setdefault(token, (limits, rate_limiter_of(limits)))
+        if self._tokens.get(source.name) != token:
+            self._replaced(configuration, source, token)
+        _, rate_limiter = self._rate_limiters[token]
         async with AsyncExitStack() as stack:
             try:
                 http = await stack.enter_async_context(self._connections.to(source.base_url))
@@ -170,6 +169,20 @@ class DaemonSettings:
                 raise unusable(error) from None
             client = open_client(source, token, rate_limiter=rate_limiter, log=self._log, http=http, large=self._large)
             yield await stack.enter_async_context(client)
+
+    def _replaced(self, configuration: Configuration, source: SourceSettings, token: Secret) -> None:
+        """Go by a token that was replaced without a reload. Other sources with the old one may have the new one too."""
+        old, tokens = self._tokens.get(source.name), {**self._tokens, source.name: token}
+        chosen = configuration.named(self._names)
+        for other in chosen:
+            if other.name != source.name and tokens.get(other.name) == old:
+                with suppress(SecretProblem):
+                    tokens[other.name] = self._token(configuration, other)
+        self._tokens = tokens
+        if token not in self._rate_limiters:
+            limits = [each.rate_limit for each in chosen if tokens.get(each.name) == token]
+            self._rate_limiters[token] = limits, rate_limiter_of(limits)
+        self._share()
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
         return api_token(configuration, source, redactor=self._redactor)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from versionsync.config import Configuration, InvalidSetting, SecretProblem, UnknownSource, load
+from versionsync.config import Configuration, InvalidSetting, Secret, SecretProblem, UnknownSource, load
 from versionsync.redaction import Redactor
 from versionsync.wiring.daemon import DaemonSettings
 
@@ -79,6 +79,20 @@ async def test_a_daemon_uses_its_share_of_the_limit_of_a_token(settings: Setting
     assert budgets() == [8]
     daemon.share(frozenset({"a", "b"}))
     assert budgets() == [16]
+
+
+async def test_a_token_that_is_replaced_without_a_reload_is_divided_too(settings: Settings) -> None:
+    """Each run reads it again. Another daemon runs the other source."""
+    daemon = settings.daemon()
+    daemon.share(frozenset({"a"}))
+    settings.environ.update(TOKEN_A="token-two", TOKEN_B="token-two")
+    async with daemon.sources[0].open_client():
+        pass
+    _, limiter = daemon._rate_limiters[Secret("token-two")]
+    assert (limiter.limit, limiter.share) == (20, 0.5)
+    daemon.share(frozenset({"a", "b"}))
+    assert limiter.share == 1.0
+    await daemon.close()
 
 
 async def test_only_the_named_sources_are_mirrored(settings: Settings) -> None:
