@@ -53,7 +53,7 @@ class Daemon:
         notifier: Sends messages to systemd.
         open_filler: Makes what fills the projections of a source, by its name. It gets a function that returns whether
             runs are in progress. None: nothing fills them.
-        on_held: Is called with the names of the sources that this daemon runs, whenever they have changed.
+        on_active: Is called with the names of the sources that it `runs`, whenever they have changed.
         pace: How fast daemons react to one another. None: as usual.
 
     Attributes:
@@ -74,7 +74,7 @@ class Daemon:
         max_runs: int = MAX_RUNS,
         notifier: SystemdNotifier | None = None,
         open_filler: Callable[[str, Callable[[], bool]], BackgroundFiller] | None = None,
-        on_held: Callable[[frozenset[str]], None] = lambda _: None,
+        on_active: Callable[[frozenset[str]], None] = lambda _: None,
         pace: Pace | None = None,
     ) -> None:
         self._mirror = mirror
@@ -90,7 +90,7 @@ class Daemon:
         self._watchdog = Watchdog()
         self.scheduler = SourceScheduler(log)
         self.workers: dict[str, SourceWorker] = {}
-        self._held = HeldSources(self.workers, released=self._seek_soon, changed=on_held, log=log)
+        self._held = HeldSources(self.workers, released=self._seek_soon, changed=on_active, log=log)
         pace = pace or Pace()
         self.membership = Membership(mirror, report=self._held.report, apply=self._held.apply, log=log, pace=pace)
         self._messages = MessageReader(
@@ -104,6 +104,10 @@ class Daemon:
     def held(self) -> frozenset[str]:
         """The names of the sources that this daemon runs now. Any thread may ask."""
         return self._held.names
+
+    def runs(self, name: str) -> bool:
+        """Return whether this daemon runs a source, or its last run before it is given away. Any thread may ask."""
+        return self._held.runs(name)
 
     @property
     def runs_waiting(self) -> int:

@@ -24,7 +24,7 @@ class HeldSources:
     Args:
         workers: The worker of each source in the settings.
         released: Is called when the last run of a source has ended here, so that its claim can be released.
-        changed: Is called with the names of the held sources after they have changed.
+        changed: Is called with the `active` sources after they or the settings have changed.
         log: The log.
     """
 
@@ -44,12 +44,23 @@ class HeldSources:
         self._webhooks: Mapping[str, WebhookUpdate] = {}
         self._reported: Mapping[str, WebhookUpdate] = {}
         self._known: frozenset[str] | None = None
+        self._active: frozenset[str] | None = None
         self._ids: Mapping[int, str] = {}
 
     @property
     def names(self) -> frozenset[str]:
         """The sources that have jobs here. Any thread may ask."""
         return frozenset(name for name, worker in tuple(self._workers.items()) if worker.is_held)
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The held sources, and those whose last run here has not ended yet: they still send requests."""
+        return self.names | frozenset(tuple(self._leaving))
+
+    def runs(self, name: str) -> bool:
+        """Return whether a source is active. Any thread may ask."""
+        worker = self._workers.get(name)
+        return name in self._leaving or (worker is not None and worker.is_held)
 
     def report(self) -> Report:
         """Return what to report with the next heartbeat."""
@@ -127,9 +138,10 @@ class HeldSources:
     def _report_changes(
         self, before: frozenset[str], instead_of: Mapping[str, str | None], heartbeat: Heartbeat
     ) -> None:
-        held, everything = self.names, frozenset(self._workers)
-        if held != before or self._known != everything:
-            self._changed(held)
+        held, everything, active = self.names, frozenset(self._workers), self.active
+        if active != self._active or self._known != everything:
+            self._active = active
+            self._changed(active)
         is_first, self._known = self._known is None, everything
         taken, given = held - before, before - held
         if is_first and held == everything:

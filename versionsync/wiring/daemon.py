@@ -205,13 +205,13 @@ async def run_daemon(
         log=log,
         max_runs=settings.max_runs,
         open_filler=open_filler,
-        on_held=settings.share,
+        on_active=settings.share,
     )
     metrics = Metrics(
         lambda: daemon.states,
         scheduler=daemon.scheduler,
         now=lambda: datetime.now(UTC),
-        holds=lambda state: state.name in daemon.held,
+        holds=lambda state: daemon.runs(state.name),
         runs_waiting=lambda: daemon.runs_waiting,
         daemons_alive=lambda: daemon.daemons_alive,
     )

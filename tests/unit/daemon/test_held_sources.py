@@ -93,6 +93,7 @@ async def test_one_line_says_that_many_sources_have_moved() -> None:
     assert some.logged() == []
     kept = set(sorted(everything)[:500])
     some.apply(everything, kept)
+    await some.released.wait()
     some.apply(kept)
     assert some.logged() == [
         {"event": "sources.assigned", "held": 500, "taken": 0, "given_away": 500, "daemons": 2},
@@ -123,9 +124,14 @@ async def test_a_claim_is_kept_until_the_run_has_ended() -> None:
     assert (some.held.names, some.held.report().running) == (frozenset(), {"source-0"})
     some.apply({"source-0"})  # it is assigned again before the run has ended
     assert not worker.is_held
+    assert (some.held.active, some.changes[-1]) == ({"source-0"}, {"source-0"}), "the run still sends requests"
+    assert some.held.runs("source-0")
     worker.run.set()
     await some.released.wait()
     assert some.held.report().running == set()
+    assert (some.held.active, some.held.runs("source-0")) == (set(), False)
+    some.apply(set())
+    assert some.changes[-1] == set()
     some.apply({"source-0"})
     assert worker.is_held
 
