@@ -14,6 +14,7 @@ __all__ = [
     "RestoreError",
     "StaleMirror",
     "TooFewRequests",
+    "emptied",
 ]
 
 
@@ -39,6 +40,14 @@ class PlanRuns(RestoreError):
 
 class CannotApply(RestoreError):
     """The plan cannot be carried out: it is done already, or of another project or environment."""
+
+
+def emptied(plan_id: str) -> CannotApply:
+    """Return what to raise for a plan that an erasure emptied."""
+    return CannotApply(
+        f"the plan {plan_id} named a record whose content was erased, and was emptied with it",
+        hint="It can be neither applied nor undone. Make a new one.",
+    )
 
 
 class NoRestoreToken(RestoreError):

@@ -19,7 +19,7 @@ from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import StepState
-from versionsync.restore.errors import PlanRuns
+from versionsync.restore.errors import PlanRuns, emptied
 from versionsync.restore.model import Plan
 
 __all__ = ["Journal", "NoJournal", "StepJournal"]
@@ -83,9 +83,15 @@ class Journal:
         self.states: dict[int, StepState] = {}
 
     async def __aenter__(self) -> Journal:
-        """Claim the plan. Raises PlanRuns if another process carries it out."""
+        """Claim the plan.
+
+        Raises PlanRuns if another process carries it out, and CannotApply if it was emptied since it was read.
+        """
 
         def claim(tx: Connection) -> str | None:
+            restores.holder_of_plan(tx, self._source_id, self._plan_id)  # this locks it: no erasure comes in between
+            if restores.is_erased(tx, self._source_id, self._plan_id):
+                raise emptied(self._plan_id)
             return restores.claim_plan(tx, self._source_id, self._plan_id, self._holder, at=self._now())
 
         if other := await asyncio.to_thread(self._mirror.transact, claim):

@@ -13,7 +13,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.holder import this_user
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import PlanRow, StepRow, StepState
-from versionsync.restore.errors import CannotApply, PlanChanged
+from versionsync.restore.errors import CannotApply, PlanChanged, emptied
 from versionsync.restore.model import Act, Plan, Target
 from versionsync.restore.plan_text import PlanFile, decode_plan, decode_step, encode_plan, encode_step, plan_hash
 from versionsync.text import nearest
@@ -106,10 +106,7 @@ def kept_plan(mirror: Mirror, source_id: int, id: str, *, file: PlanFile | None 
                 hint=f"Did you mean {meant}?" if meant else "Make one: `versionsync restore --help` has examples.",
             )
         if row.state == "erased":
-            raise CannotApply(
-                f"the plan {id} named a record whose content was erased, and was emptied with it",
-                hint="It can be neither applied nor undone. Make a new one.",
-            )
+            raise emptied(id)
         steps = [decode_step(text.encode()) for text in restores.load_steps(connection, source_id, id)]
         plan = decode_plan(row.body.encode(), steps)
         if plan_hash(plan) != row.hash or (file is not None and file.hash != row.hash.hex()):

@@ -17,7 +17,7 @@ from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables.restores import StepState
 from versionsync.restore.execute import Patience, carry_out
 from versionsync.restore.journal import Journal
-from versionsync.restore.kept_plans import keep, kept_plan, undo_of
+from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
 from versionsync.restore.model import Plan
 from versionsync.restore.planning import PlanningOptions, make_plan
 from versionsync.restore.selection import Wanted
@@ -56,11 +56,11 @@ class RestoreEnv:
         id = keep(self.env.mirror, 1, plan)
         return id, self.go_on(id)
 
-    def go_on(self, id: str, *, concurrency: int | None = None) -> list[StepState]:
-        """Carry out the rest of a kept plan."""
+    def go_on(self, id: str, *, concurrency: int | None = None, kept: KeptPlan | None = None) -> list[StepState]:
+        """Carry out the rest of a kept plan. `kept`: the plan, if it was read before."""
+        kept = kept or kept_plan(self.env.mirror, 1, id)
 
         async def run() -> list[StepState]:
-            kept = kept_plan(self.env.mirror, 1, id)
             journal = Journal(self.env.mirror, 1, id, holder=Holder.of_this_process(), now=self.now)
             async with self.client(concurrency) as one, journal:
                 states = await carry_out(

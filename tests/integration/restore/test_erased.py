@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.fixtures.uploads import add_gallery, add_upload, files
 from tests.integration.restore.conftest import RestoreEnv
 from versionsync.erasure.carry_out import erase, plan_erasure
 from versionsync.erasure.uploads import erase_known_upload, plan_upload_erasure
+from versionsync.restore.errors import CannotApply
+from versionsync.restore.kept_plans import keep, kept_plan
 from versionsync.restore.selection import Wanted
 
 
@@ -33,6 +37,25 @@ def test_an_erased_record_is_left_alone(restoring: RestoreEnv) -> None:
         (erased.id, "Its content was erased from the mirror on request.")
     ]
     assert [step.record_ids for step in plan.steps] == [(other.id,)]
+
+
+def test_a_plan_that_was_emptied_after_it_was_read_sends_nothing(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    post = env.act(lambda world: world.create(world.account, "post", {"title": "The old fish market"}))
+    restoring.mirror()
+    before = restoring.now()
+    env.act(lambda world: world.update(world.account, post.id, {"title": "changed"}))
+    restoring.mirror()
+    id = keep(env.mirror, 1, restoring.plan(Wanted(model="post", at=before)))
+    kept = kept_plan(env.mirror, 1, id)
+    target = plan_erasure(env.mirror, (), post.id).target
+    erase(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
+
+    with pytest.raises(CannotApply, match="was emptied"):
+        restoring.go_on(id, kept=kept)
+    assert len(env.act(lambda world: world.environment().record(post.id)).versions) == 2
+    with pytest.raises(CannotApply, match="was emptied"):
+        kept_plan(env.mirror, 1, id)
 
 
 def test_a_record_with_an_erased_file_is_restored_without_its_description(restoring: RestoreEnv) -> None:

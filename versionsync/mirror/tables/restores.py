@@ -29,6 +29,7 @@ __all__ = [
     "finish_plan",
     "holder_of_plan",
     "insert_plan",
+    "is_erased",
     "load_plan",
     "load_plans",
     "load_step_states",
@@ -138,6 +139,11 @@ def count_steps(connection: Connection, source_id: int) -> dict[str, dict[str, i
     for plan_id, state, number in connection.execute(query):
         found.setdefault(plan_id, {})[state] = number
     return found
+
+
+def is_erased(connection: Connection, source_id: int, plan_id: str) -> bool:
+    """Return whether an erasure emptied a plan."""
+    return connection.scalar(select(restore_plans.c.state).where(*_is(source_id, plan_id))) == "erased"
 
 
 def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, at: datetime) -> str | None:
