@@ -12,13 +12,15 @@ from sqlalchemy import Connection
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.holder import this_user
 from versionsync.mirror.tables import restores
+from versionsync.mirror.tables.erasures import last_erasure_id
+from versionsync.mirror.tables.leases import lock
 from versionsync.mirror.tables.restores import PlanRow, StepRow, StepState
 from versionsync.restore.errors import CannotApply, PlanChanged, emptied
 from versionsync.restore.model import Act, Plan, Target
 from versionsync.restore.plan_text import PlanFile, decode_plan, decode_step, encode_plan, encode_step, plan_hash
 from versionsync.text import nearest
 
-__all__ = ["KeptPlan", "Undo", "keep", "kept_plan", "undo_of"]
+__all__ = ["KeptPlan", "Undo", "keep", "kept_plan", "last_erasure", "undo_of"]
 
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without letters that look like others."""
@@ -55,8 +57,23 @@ class Undo:
     expected: dict[str, str]
 
 
-def keep(mirror: Mirror, source_id: int, plan: Plan) -> str:
-    """Keep a plan, and return its id."""
+def last_erasure(mirror: Mirror, source_id: int) -> int:
+    """Return the number of the newest erasure of a source; 0: there is none. See `keep`."""
+    return mirror.query(lambda connection: last_erasure_id(connection, source_id))
+
+
+def keep(mirror: Mirror, source_id: int, plan: Plan, *, erasure: int | None = None) -> str:
+    """Keep a plan, and return its id.
+
+    Args:
+        mirror: The mirror that it was made of.
+        source_id: Its source.
+        plan: The plan.
+        erasure: What `last_erasure` returned before the plan was made. None: nothing was erased since.
+
+    Raises:
+        CannotApply: Something was erased while the plan was made, so its contents may not be kept.
+    """
     id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
     row = PlanRow(
         id=id,
@@ -78,7 +95,14 @@ def keep(mirror: Mirror, source_id: int, plan: Plan) -> str:
         )
         for step in plan.steps
     ]
-    mirror.transact(lambda tx: restores.insert_plan(tx, source_id, row, steps))
+
+    def insert(tx: Connection) -> None:
+        lock(tx, source_id)  # an erasure holds this until its commit, and then looks for plans no more
+        if erasure is not None and last_erasure_id(tx, source_id) != erasure:
+            raise CannotApply("content was erased while the plan was made", hint="Make the plan again.")
+        restores.insert_plan(tx, source_id, row, steps)
+
+    mirror.transact(insert)
     return id
 
 

@@ -34,7 +34,7 @@ from versionsync.mirror.tables.usage import add_requests, project_usage
 from versionsync.restore.errors import CannotApply, NoRestoreToken, ReadOnlyToken, TooFewRequests
 from versionsync.restore.execute import carry_out
 from versionsync.restore.journal import Journal
-from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
+from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, last_erasure, undo_of
 from versionsync.restore.model import Plan
 from versionsync.restore.plan_text import PlanFile, read_plan_file
 from versionsync.restore.planning import PlanningOptions, make_plan
@@ -177,6 +177,7 @@ class RestoreJob:
         row = self.row()
         self._check_budget(row, 0)
         environment = more.pop("environment", None)
+        erasure = await asyncio.to_thread(last_erasure, self.mirror, row.id)
         async with self._client(row, self.writing or self.reading, environment=environment) as client:  # type: ignore[arg-type]
             plan = await make_plan(
                 self.mirror,
@@ -187,7 +188,9 @@ class RestoreJob:
                 options=replace(options, is_writer=self.writing is not None),
                 **more,  # type: ignore[arg-type]
             )
-        return (await asyncio.to_thread(keep, self.mirror, row.id, plan) if plan.steps else ""), plan
+        if not plan.steps:
+            return "", plan
+        return await asyncio.to_thread(keep, self.mirror, row.id, plan, erasure=erasure), plan
 
     def kept(self, id: str, *, file: PlanFile | None = None) -> KeptPlan:
         """Return a plan that the mirror keeps. See `versionsync.restore.kept_plans.kept_plan`."""

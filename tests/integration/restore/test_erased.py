@@ -5,6 +5,7 @@ One that names a file that was erased is, without what it said of the file.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,8 +14,9 @@ from tests.fixtures.uploads import add_gallery, add_upload, files
 from tests.integration.restore.conftest import RestoreEnv
 from versionsync.erasure.carry_out import erase, plan_erasure
 from versionsync.erasure.uploads import erase_known_upload, plan_upload_erasure
+from versionsync.mirror.tables.restores import load_plans
 from versionsync.restore.errors import CannotApply
-from versionsync.restore.kept_plans import keep, kept_plan
+from versionsync.restore.kept_plans import keep, kept_plan, last_erasure
 from versionsync.restore.selection import Wanted
 
 
@@ -56,6 +58,24 @@ def test_a_plan_that_was_emptied_after_it_was_read_sends_nothing(restoring: Rest
     assert len(env.act(lambda world: world.environment().record(post.id)).versions) == 2
     with pytest.raises(CannotApply, match="was emptied"):
         kept_plan(env.mirror, 1, id)
+
+
+def test_a_plan_is_not_kept_if_something_was_erased_while_it_was_made(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    post = env.act(lambda world: world.create(world.account, "post", {"title": "The old fish market"}))
+    restoring.mirror()
+    before = restoring.now()
+    env.act(lambda world: world.update(world.account, post.id, {"title": "changed"}))
+    restoring.mirror()
+    newest = last_erasure(env.mirror, 1)
+    plan = restoring.plan(Wanted(model="post", at=before))
+    target = plan_erasure(env.mirror, (), post.id).target
+    erase(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
+
+    with pytest.raises(CannotApply, match="erased while the plan was made"):
+        keep(env.mirror, 1, plan, erasure=newest)
+    assert env.mirror.query(lambda connection: load_plans(connection, 1)) == []
+    assert keep(env.mirror, 1, replace(plan, steps=()), erasure=last_erasure(env.mirror, 1))
 
 
 def test_a_record_with_an_erased_file_is_restored_without_its_description(restoring: RestoreEnv) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from versionsync.ledger.erasure import ErasedField, Erasure, Erasures
 from versionsync.ledger.events import EventType
@@ -23,6 +23,7 @@ __all__ = [
     "find_erasure",
     "find_upload_erasure",
     "insert_erasure",
+    "last_erasure_id",
     "lift_erasure",
     "lift_upload_erasure",
     "list_erasures",
@@ -60,6 +61,11 @@ def list_erasures(connection: Connection, source_ids: Sequence[int]) -> list[Era
     """Return all erasures of these sources, the oldest first."""
     query = _ROW.where(erasures.c.source_id.in_(source_ids)).order_by(erasures.c.id)
     return [ErasureRow(**row._asdict()) for row in connection.execute(query)]
+
+
+def last_erasure_id(connection: Connection, source_id: int) -> int:
+    """Return the number of the newest erasure of a source; 0: there is none."""
+    return connection.scalar(select(func.max(erasures.c.id)).where(erasures.c.source_id == source_id)) or 0
 
 
 def find_erasure(

@@ -30,6 +30,7 @@ __all__ = [
     "current",
     "current_of",
     "free_lease",
+    "lock",
     "lock_free",
     "release",
     "release_in",
@@ -135,6 +136,15 @@ def _why_lost(tx: Connection, lease: Lease) -> str:
         return f"{now.holder} has taken it (epoch {now.epoch})"
     epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == lease.source_id))
     return "it was released" if epoch == lease.epoch else "another process has had it since"
+
+
+def lock(tx: Connection, source_id: int) -> None:
+    """Wait for the transaction of the holder that is under way, if one is, and keep the next one out until `tx` ends.
+
+    It takes no lease: the holder goes on after `tx`.
+    """
+    set_lock_timeout(tx)
+    tx.execute(select(leases.c.epoch).where(leases.c.source_id == source_id).with_for_update())
 
 
 def release(mirror: Mirror, lease: Lease) -> None:
