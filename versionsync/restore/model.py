@@ -16,6 +16,7 @@ from versionsync.history.diff.model import Json, Path
 
 __all__ = [
     "AS_IT_SHOULD_BE",
+    "OLDER_THAN_HISTORY",
     "Act",
     "Before",
     "Creation",
@@ -35,6 +36,8 @@ __all__ = [
 
 AS_IT_SHOULD_BE: Final = "It is as it should be."
 """Why a record is left alone that needs no change."""
+OLDER_THAN_HISTORY: Final = "It is older than its history: how it was then is not known."
+"""Why a record is left alone whose versions of the time in question upstream has dropped. It is not new."""
 
 
 class Act(StrEnum):

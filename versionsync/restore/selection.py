@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from versionsync.history.model import RecordKey
 from versionsync.history.names import find_editors, find_models, find_record, find_version
@@ -14,10 +14,10 @@ from versionsync.history.questions.as_of import AsOf, as_of
 from versionsync.history.questions.deleted import deleted
 from versionsync.history.questions.details import title_of_version
 from versionsync.history.scope import Scope
-from versionsync.mirror.schema import intervals, records
+from versionsync.mirror.schema import intervals, records, versions
 from versionsync.mirror.tables.intervals import PUBLISHED
 from versionsync.restore.errors import RestoreError
-from versionsync.restore.model import Target
+from versionsync.restore.model import OLDER_THAN_HISTORY, Target
 from versionsync.restore.taking_back import changed_by
 
 __all__ = ["Wanted", "targets_of"]
@@ -173,26 +173,38 @@ def _at(connection: Connection, scope: Scope, wanted: Wanted, at: datetime) -> I
             live_version_id=live.get(state.record_id),
             is_live_wanted=wanted.publishes,
         )
-    yield from _new_since(connection, scope, then.keys(), key, [one.id for one in models])
+    yield from _new_since(connection, scope, then.keys(), at, key, [one.id for one in models])
 
 
 def _new_since(
-    connection: Connection, scope: Scope, then: Iterable[str], key: RecordKey | None, model_ids: Sequence[str]
+    connection: Connection,
+    scope: Scope,
+    then: Iterable[str],
+    at: datetime,
+    key: RecordKey | None,
+    model_ids: Sequence[str],
 ) -> Iterator[Target]:
-    """Yield the records that exist now and did not exist then."""
+    """Yield the records that exist now and did not exist then, as far as that is known."""
     known = set(then)
-    query = select(records.c.id, records.c.model_id, records.c.current_version_id).where(
+    oldest = (
+        select(func.min(versions.c.created_at))
+        .where(versions.c.source_id == records.c.source_id, versions.c.record_id == records.c.id)
+        .scalar_subquery()
+    )
+    is_older_than_history = case((and_(records.c.created_at <= at, oldest > at), 1), else_=0)
+    query = select(records.c.id, records.c.model_id, records.c.current_version_id, is_older_than_history).where(
         records.c.source_id == scope.ids[0], records.c.deleted_at.is_(None)
     )
     if key is not None:
         query = query.where(records.c.id == key.record_id)
     if model_ids:
         query = query.where(records.c.model_id.in_(model_ids))
-    for id, model_id, current in connection.execute(query).all():
+    for id, model_id, current, is_older in connection.execute(query).all():
         if id in known:
             continue
         title = None if current is None else title_of_version(connection, scope, RecordKey(scope.ids[0], id), current)
-        yield Target(record_id=id, model_id=model_id, title=title)
+        why_not = OLDER_THAN_HISTORY if is_older else None
+        yield Target(record_id=id, model_id=model_id, title=title, why_not=why_not)
 
 
 def _model_of(connection: Connection, key: RecordKey) -> str:

@@ -24,7 +24,7 @@ from versionsync.history.scope import Scope
 from versionsync.ledger.content import canonical_value
 from versionsync.mirror.schema import events, intervals, records, versions
 from versionsync.mirror.tables.intervals import PUBLISHED
-from versionsync.restore.model import Target
+from versionsync.restore.model import OLDER_THAN_HISTORY, Target
 
 __all__ = ["changed_by"]
 
@@ -86,7 +86,8 @@ def _target(
 ) -> Target:
     record = connection.execute(
         select(
-            records.c.model_id, records.c.deleted_at, records.c.current_version_id, records.c.published_version_id
+            *(records.c.model_id, records.c.deleted_at, records.c.created_at),
+            *(records.c.current_version_id, records.c.published_version_id),
         ).where(records.c.source_id == key.source_id, records.c.id == key.record_id)
     ).one()
     rows = connection.execute(
@@ -108,6 +109,8 @@ def _target(
         len(rows),
     )
     others = [row for row in rows[first:] if (row.editor_type, row.editor_id) not in who]
+    if first == 0 and rows and record.created_at is not None and record.created_at < since:
+        return _left(target, OLDER_THAN_HISTORY)
     if first == 0:
         if others and record.deleted_at is None:
             return _left(target, "The editor made it, and others edited it since.")
