@@ -36,6 +36,7 @@ from versionsync.restore.execute import carry_out
 from versionsync.restore.journal import Journal
 from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, last_erasure, undo_of
 from versionsync.restore.model import Plan
+from versionsync.restore.order import least_requests
 from versionsync.restore.plan_text import PlanFile, read_plan_file
 from versionsync.restore.planning import PlanningOptions, make_plan
 from versionsync.restore.proof import Proof, aims_of, prove
@@ -242,7 +243,8 @@ class RestoreJob:
         if kept.is_done:
             raise CannotApply(f"plan {kept.id} is done already", hint=f"To take it back: --undo {kept.id}")
         row, plan = self.row(), kept.plan
-        self._check_budget(row, plan.requests)
+        left = [step for step, state in zip(plan.steps, kept.steps, strict=True) if state.state != "done"]
+        self._check_budget(row, least_requests(left))
         journal = Journal(self.mirror, row.id, kept.id, holder=Holder.of_this_process(), now=self.now)
         async with self._client(row, token, environment=plan.environment) as client:
             await self._check_place(client, row, plan)
