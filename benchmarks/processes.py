@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from versionsync.__main__ import collect_garbage_rarely
+
 __all__ = ["SPAWN", "cpu_seconds_of_server", "in_own_process", "memory_of", "peak_memory"]
 
 P = ParamSpec("P")
@@ -20,8 +22,8 @@ SPAWN = multiprocessing.get_context("spawn")  # nothing of the parent's memory i
 
 
 def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work(*args, **kwargs)` returns in a fresh process."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=SPAWN) as executor:
+    """What `work(*args, **kwargs)` returns in a fresh process, which collects garbage as the program does."""
+    with ProcessPoolExecutor(1, mp_context=SPAWN, initializer=collect_garbage_rarely) as executor:
         return executor.submit(work, *args, **kwargs).result()
 
 

@@ -104,6 +104,8 @@ class Text:
 
     def only_style(self, start: int, end: int) -> Style | None:
         """Return the style of a part, if it has one and no node."""
+        if len(self.starts) == 1 and not self.nodes:
+            return self.styles[0]
         first = bisect_right(self.starts, start) - 1
         if first != bisect_right(self.starts, end - 1) - 1 or (self.nodes and self._nodes_in(start, end)):
             return None
@@ -111,6 +113,9 @@ class Text:
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, Style]]:
         """Cut a part of the text at its styles and nodes."""
+        if len(self.starts) == 1 and not self.nodes:
+            yield start, end, self.styles[0]
+            return
         cuts = {start, end}
         if len(self.starts) > 1:
             cuts.update(self.starts[bisect_right(self.starts, start) : bisect_right(self.starts, end - 1)])
