@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import delete, update
 
 from tests.fixtures.sync_env import SyncEnv
 from versionsync.api import Event, Mirror
+from versionsync.mirror.schema import events
 from versionsync.mirror.tables.events import last_event_id
 from versionsync.simulator import World
 
@@ -81,3 +83,21 @@ def test_an_act_is_in_one_batch(env: SyncEnv, size: int, monkeypatch: pytest.Mon
 
 def _instant(event: Event) -> tuple[object, object]:
     return event.observed_at, event.occurred_at
+
+
+def test_what_another_source_commits_late_is_not_missed(env: SyncEnv) -> None:
+    """In PostgreSQL, an event of one source may be committed after one of another source with a higher id."""
+    reader = Mirror(env.mirror).event_reader()
+    (every,) = reader.batches()
+    shop = [event.id for event in every if event.source == "shop"]
+    late = every[-10].id
+    assert shop[-1] < late
+    with env.mirror.write() as tx:
+        tx.execute(delete(events).where(events.c.id == late))
+    reader.start_before_last(3)
+    (batch,) = reader.batches()
+    assert [event.id for event in batch] == [event.id for event in every[-3:]]
+    with env.mirror.write() as tx:
+        tx.execute(update(events).where(events.c.id == shop[-1]).values(id=late))
+    (batch,) = reader.batches()
+    assert [(event.id, event.source) for event in batch] == [(late, "shop")]

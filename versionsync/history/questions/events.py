@@ -88,10 +88,12 @@ class EventReader:
         """Start before the last `number` events of all sources together."""
         with self._mirror.read() as connection:
             scope = self._scope(connection)
-            rows = [row.id for source_id in scope.ids for row in self._last(connection, scope, source_id, number)]
-        newest = sorted(rows)[-number:]
+            last = {source_id: self._last(connection, scope, source_id, number) for source_id in scope.ids}
+        newest = sorted(row.id for rows in last.values() for row in rows)[-number:]
+        before = newest[0] - 1 if newest else 0
+        # In one PostgreSQL a source may commit ids later that are lower than those of others: it starts after its own.
         # A source whose first sync comes later is read from its first event on.
-        self._after = dict.fromkeys(scope.ids, newest[0] - 1 if newest else 0)
+        self._after = {source_id: min(before, rows[-1].id if rows else before) for source_id, rows in last.items()}
 
     def start_before_last_acts(self, number: int) -> list[Act]:
         """Return the last `number` acts of all sources together, and continue after them."""
