@@ -235,7 +235,8 @@ class Daemon:
                 self._log.error("settings.refused", reason=str(error), hint=hint)
             else:
                 await self._apply(sources)
-            self._notifier.ready(summary(self.states.values()))
+            finally:
+                self._notifier.ready(summary(self.states.values()))
 
     async def _apply(self, sources: Sequence[SourceConfig]) -> None:
         """Run these from now on. Each is checked soon: a reload usually follows a fix or a new source."""
