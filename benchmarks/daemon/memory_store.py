@@ -62,9 +62,10 @@ class MemoryStore:
         return self._cursor
 
     async def queued_records(self) -> QueuedRecords | None:
-        """Return the records that no run has checked yet."""
-        ids = sorted(self._queue)[: MAX_QUEUED + 1]
-        return QueuedRecords(tuple(dict.fromkeys(self._queue[id] for id in ids)), ids[-1]) if ids else None
+        """Return the records that no run has checked yet; if there are too many, the next check is a complete one."""
+        ids = sorted(self._queue)
+        named = tuple(dict.fromkeys(self._queue[id] for id in ids[:MAX_QUEUED]))
+        return QueuedRecords(named, ids[-1], needs_check=len(ids) > MAX_QUEUED) if ids else None
 
     async def delete_queued(self, queued: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
         """Delete these records from the queue, except `besides`."""

@@ -141,6 +141,7 @@ class Engine:
         *,
         progress: Progress,
         log: object,
+        limits: object,
     ) -> RunReport:
         """One run."""
         self._upstream.happen()
