@@ -116,7 +116,7 @@ class DaemonSettings:
         for name, problem in problems.items():
             self._log.error("source.misconfigured", source=name, reason=str(problem), hint=problem.hint)
         for token in dict.fromkeys(tokens.values()):
-            limits = [source.rate_limit for source in chosen if tokens.get(source.name) == token]
+            limits = _limits_of(token, chosen, tokens)
             if token not in self._rate_limiters or self._rate_limiters[token][0] != limits:
                 self._rate_limiters[token] = limits, rate_limiter_of(limits)
         sources = [self._source(configuration, source, webhooks.get(source.name)) for source in chosen]
@@ -180,12 +180,19 @@ class DaemonSettings:
                     tokens[other.name] = self._token(configuration, other)
         self._tokens = tokens
         if token not in self._rate_limiters:
-            limits = [each.rate_limit for each in chosen if tokens.get(each.name) == token]
+            limits = _limits_of(token, chosen, tokens)
             self._rate_limiters[token] = limits, rate_limiter_of(limits)
         self._share()
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
         return api_token(configuration, source, redactor=self._redactor)
+
+
+def _limits_of(
+    token: Secret, sources: Sequence[SourceSettings], tokens: Mapping[str, Secret]
+) -> list[RateLimit | None]:
+    """Return the limits of the sources that have a token."""
+    return [source.rate_limit for source in sources if tokens.get(source.name) == token]
 
 
 async def run_daemon(

@@ -41,35 +41,38 @@ def test_an_erased_record_is_left_alone(restoring: RestoreEnv) -> None:
     assert [step.record_ids for step in plan.steps] == [(other.id,)]
 
 
-def test_a_plan_that_was_emptied_after_it_was_read_sends_nothing(restoring: RestoreEnv) -> None:
+def _edited_post(restoring: RestoreEnv) -> tuple[str, datetime]:
+    """Mirror a post with two versions; return its id, and a time between them."""
     env = restoring.env
     post = env.act(lambda world: world.create(world.account, "post", {"title": "The old fish market"}))
     restoring.mirror()
     before = restoring.now()
     env.act(lambda world: world.update(world.account, post.id, {"title": "changed"}))
     restoring.mirror()
+    return post.id, before
+
+
+def test_a_plan_that_was_emptied_after_it_was_read_sends_nothing(restoring: RestoreEnv) -> None:
+    env = restoring.env
+    post_id, before = _edited_post(restoring)
     id = keep(env.mirror, 1, restoring.plan(Wanted(model="post", at=before)))
     kept = kept_plan(env.mirror, 1, id)
-    target = plan_erasure(env.mirror, (), post.id).target
+    target = plan_erasure(env.mirror, (), post_id).target
     erase(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
 
     with pytest.raises(CannotApply, match="was emptied"):
         restoring.go_on(id, kept=kept)
-    assert len(env.act(lambda world: world.environment().record(post.id)).versions) == 2
+    assert len(env.act(lambda world: world.environment().record(post_id)).versions) == 2
     with pytest.raises(CannotApply, match="was emptied"):
         kept_plan(env.mirror, 1, id)
 
 
 def test_a_plan_is_not_kept_if_something_was_erased_while_it_was_made(restoring: RestoreEnv) -> None:
     env = restoring.env
-    post = env.act(lambda world: world.create(world.account, "post", {"title": "The old fish market"}))
-    restoring.mirror()
-    before = restoring.now()
-    env.act(lambda world: world.update(world.account, post.id, {"title": "changed"}))
-    restoring.mirror()
+    post_id, before = _edited_post(restoring)
     newest = last_erasure(env.mirror, 1)
     plan = restoring.plan(Wanted(model="post", at=before))
-    target = plan_erasure(env.mirror, (), post.id).target
+    target = plan_erasure(env.mirror, (), post_id).target
     erase(env.mirror, target, reason=None, now=lambda: datetime.now(UTC), wait_seconds=0)
 
     with pytest.raises(CannotApply, match="erased while the plan was made"):
